@@ -1,0 +1,218 @@
+/*
+ * qshm.h - named shared memory with a lock that survives kill -9. Public header of the C library.
+ *
+ * THE IDEA
+ *
+ * A segment is a file in a memory file system, mapped by everybody who attaches. Whoever asks "does its user still
+ * live?" asks the kernel, never a pid file, a time stamp or a host name: every attachment holds a one-byte lock of its
+ * own open file description (F_OFD_SETLK) on the segment's file, at an offset named by its id. The kernel drops the
+ * byte when the process ends, however it ends, and only then. Three rules follow:
+ *
+ *   1. A word in shared memory names its owner by that id. If the owner's byte is free, the owner is dead, and whoever
+ *      finds that out takes over with a compare-and-swap on the exact word it saw.
+ *   2. A file on which nobody holds a byte is dead. The next create or attach of the name removes it. All decisions
+ *      about a name are taken under one further byte of the file (the registry lock), which dies with its holder too.
+ *   3. Nobody waits for ever. Internal locks are waited for at most one second, then the call fails with
+ *      QSHM_E_BUSY and names the holder; every sleep is bounded, and every wake-up looks at the whole condition again.
+ *
+ * So a process may be killed between any two instructions and there is nothing to clean by hand: src/segment.c,
+ * src/liveness.c and src/lock.c tell the story step by step, and the test build dies at every one of those steps.
+ *
+ * CAVEATS
+ *
+ *  - Two processes meet if they open the same directory on the same machine. Network and FUSE file systems are
+ *    refused, because their locks or mappings do not hold between machines.
+ *  - Somebody who may write the directory may unlink a live segment (systemd's RemoveIPC does, at the last logout).
+ *    Those attached go on, but nobody can join them: the name is free for a new segment.
+ *  - Somebody who may write a segment's file may truncate it: every process that then touches the missing pages dies
+ *    by SIGBUS. That is like a kill; the others recover. Contents, however broken, never crash anybody.
+ *  - The kernel frees a dying process's locks after its memory: a process with gigabytes of resident memory, or one
+ *    that dumps core, is seen as alive until that is done.
+ *  - A lock owner that is stopped (SIGSTOP, a debugger) lives. Others time out; qshm_force_unlock takes the lock away.
+ *  - A forked child that does not exec has no segments: its parent's handles are invalid there. It keeps the parent's
+ *    bytes alive until it execs, ends, or first calls this library.
+ *  - A handle is used by one thread at a time. Different handles may be used by different threads, also of one segment.
+ *
+ * CONVENTIONS
+ *
+ *  - Only integers, doubles and the caller's buffers cross this interface. Sizes and offsets are doubles that must hold
+ *    whole numbers (exact up to 2^53), because that is what JavaScript has.
+ *  - A result >= 0 is success, a negative one an enum qshm_error, in the same call. Calls that may fail in an operating
+ *    system call take a struct qshm_outcome and fill it in before they return.
+ *  - Objects are named by handles: positive 31-bit numbers that carry a generation. A stale one gives QSHM_E_HANDLE.
+ *  - A pointer together with size 0 is ignored and may be anything.
+ *  - With QSHM_DEBUG=1 in the environment, decisions are traced to stderr.
+ */
+#ifndef QSHM_H
+#define QSHM_H
+
+#include <stdint.h>
+
+/* Changes when a signature or a struct here changes in a way that an older caller cannot take. */
+#define QSHM_ABI_VERSION 1
+
+#if defined(__GNUC__)
+#define QSHM_API __attribute__((visibility("default")))
+#else
+#define QSHM_API
+#endif
+
+/* The one error table: number, name, sentence. ffi/symbols.ts and src/error_table.ts mirror it, and a test compares. */
+#define QSHM_ERRORS(X)                                                                                          \
+    X(-1, HANDLE, "the handle names nothing that is attached")                                                  \
+    X(-2, ARGUMENT, "an argument is out of its range")                                                          \
+    X(-3, KEY, "the key is empty, too long, or not UTF-8 without NUL")                                          \
+    X(-4, ALREADY_EXISTS, "a segment of this name is in use, or persistent")                                    \
+    X(-5, NOT_FOUND, "there is no segment of this name")                                                        \
+    X(-6, SIZE_MISMATCH, "the segment has another size")                                                        \
+    X(-7, PERMISSION, "the operating system does not permit it")                                                \
+    X(-8, UNSAFE_DIRECTORY, "the directory is not safe to use")                                                 \
+    X(-9, UNSAFE_FILE, "the file at the segment's name is not safe to use")                                     \
+    X(-10, NO_DIRECTORY, "the directory does not exist")                                                        \
+    X(-11, LOCK_LOST, "the lock was taken away from its owner")                                                 \
+    X(-12, DEADLOCK, "the wait could never end")                                                                \
+    X(-13, BUSY, "another process holds an internal lock for too long")                                         \
+    X(-14, IN_USE, "the segment is in use")                                                                     \
+    X(-15, RESOURCES, "memory, file descriptors or space on the file system are exhausted")                     \
+    X(-16, INCOMPATIBLE, "the segment was made by another version, or is damaged, and is in use or persistent") \
+    X(-17, READ_ONLY, "the attachment is read-only")                                                            \
+    X(-18, UNSUPPORTED, "the operating system or file system lacks what is needed")                             \
+    X(-19, SYSTEM, "an operating system call failed")
+
+enum qshm_error {
+#define X(number, name, sentence) QSHM_E_##name = (number),
+    QSHM_ERRORS(X)
+#undef X
+};
+
+enum qshm_kind { QSHM_KIND_MEMORY = 1, QSHM_KIND_VALUE, QSHM_KIND_SEMAPHORE, QSHM_KIND_INSTANCE };
+
+/* What qshm_open is to do. CREATE and ATTACH together: attach, else create, without a race. */
+enum qshm_how {
+    QSHM_CREATE = 1,
+    QSHM_ATTACH = 2,
+    QSHM_READ_ONLY = 4,  /* with ATTACH: no call through this handle changes the payload */
+    QSHM_PERSISTENT = 8, /* with CREATE: contents are kept when nobody is attached */
+};
+
+enum qshm_outcome_flag {
+    QSHM_CREATED = 1,   /* this call made the segment */
+    QSHM_RECOVERED = 2, /* a former user ended without detaching, and this call cleaned up after it */
+    QSHM_OBSERVER = 4,  /* only reading was granted: no lock, no registry, see src/segment.c */
+    QSHM_IS_PERSISTENT = 8,
+};
+
+/* How a call went, beyond its result. Offsets are part of the ABI. */
+struct qshm_outcome {
+    int32_t os_error; /* errno, or 0 */
+    uint32_t pid;     /* BUSY: who holds it, 0 if that cannot be seen */
+    uint32_t flags;   /* enum qshm_outcome_flag */
+    uint32_t layout;  /* INCOMPATIBLE: the layout found, 0 if the file is no segment at all */
+    double size;      /* payload bytes; SIZE_MISMATCH: those found */
+    char call[24];    /* the operating system call that failed, or "" */
+    char why[104];    /* what a check found, such as "is a symbolic link", or "" */
+    char path[4608];  /* of the file, as far as it was known */
+};
+
+struct qshm_process {
+    uint32_t id;    /* of the attachment; 0: nobody */
+    uint32_t pid;   /* 0: gone, in another PID namespace, or not ours to see */
+    uint32_t alive; /* the kernel's word for it */
+    uint32_t reserved;
+    double started; /* ms since 1970; 0 if unknown */
+};
+
+enum qshm_state { QSHM_LIVE = 1, QSHM_DEAD, QSHM_FOREIGN, QSHM_CORRUPT };
+
+struct qshm_info {
+    uint32_t kind;
+    uint32_t state; /* enum qshm_state */
+    uint32_t layout;
+    uint32_t persistent;
+    double size;   /* of the payload; 0 if foreign or corrupt */
+    double inode;  /* joins qshm_holders */
+    double device;
+    uint32_t lock_owner; /* id, 0 if free */
+    uint32_t held;       /* instance: a guard is held */
+    uint32_t attached;   /* how many ids follow the struct, each a uint32_t */
+    uint32_t key_size;   /* how many bytes of the key are stored below */
+    char key[2048];
+};
+
+struct qshm_holder {
+    double inode;
+    uint32_t id;
+    uint32_t pid;
+    double started;
+};
+
+/* --- base ---------------------------------------------------------------------------------------------------------- */
+
+QSHM_API uint32_t qshm_abi_version(void);
+/* Writes the table of symbols and errors as text; returns its length, also when that is more than `capacity`. */
+QSHM_API int32_t qshm_describe(void *text, uint32_t capacity);
+
+/* --- segments -------------------------------------------------------------------------------------------------------- */
+
+/* Creates and/or attaches; returns a handle. `mode` is the file's (0 = 0600; a group may be let in, others never);
+ * `size` the payload's in bytes: with ATTACH, 0 takes what is there. An empty directory means QSHM_DIRECTORY, else the
+ * user's own. ALREADY_EXISTS, NOT_FOUND, SIZE_MISMATCH, ... as the names say; NOT_FOUND with the flag RECOVERED: what
+ * was there was dead, and is removed. */
+QSHM_API int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const void *key, uint32_t key_size,
+                           const void *directory, uint32_t directory_size, void *outcome);
+/* Ends the attachment: frees a lock that it holds, and removes the file if it was the last and it is not persistent.
+ * It never fails because of others: if the registry lock cannot be had in a second, the file is left to the next user.
+ * Returns 1 if qshm_payload was called: then the range is inert memory until qshm_unmap; else 0. */
+QSHM_API int32_t qshm_detach(uint32_t handle);
+/* After qshm_detach returned 1: gives the range back, or, with `keep`, leaves it mapped for good because somebody may
+ * still hold its address. */
+QSHM_API int32_t qshm_unmap(uint32_t handle, uint32_t keep);
+/* At the end of the process: detach with a single try for the registry lock. */
+QSHM_API int32_t qshm_leave(uint32_t handle);
+/* The payload's address, valid until qshm_detach. Of a read-only attachment: a private copy-on-write mapping. NULL on
+ * failure. */
+QSHM_API void *qshm_payload(uint32_t handle);
+/* Copies out of, or into, the payload. The range must lie inside. */
+QSHM_API int32_t qshm_read(uint32_t handle, double offset, void *target, double size);
+QSHM_API int32_t qshm_write(uint32_t handle, double offset, const void *bytes, double size);
+/* As qshm_write, but only if the bytes differ: 1 if it wrote, 0 if not. */
+QSHM_API int32_t qshm_write_if_changed(uint32_t handle, double offset, const void *bytes, double size);
+/* Counts the changes: 0 to 2^31-1, wraps. */
+QSHM_API int32_t qshm_revision(uint32_t handle);
+
+/* --- the lock ---------------------------------------------------------------------------------------------------------- */
+
+/* 0 = held by another, 1 = acquired, 2 = acquired, and the former owner died (or was forced) inside. */
+QSHM_API int32_t qshm_try_lock(uint32_t handle);
+/* One turn of an asynchronous wait: as qshm_try_lock, but it also queues up for fairness. To be called every 1 to 10 ms
+ * until it succeeds or qshm_cancel_lock ends the wait. */
+QSHM_API int32_t qshm_poll_lock(uint32_t handle);
+/* Ends an asynchronous wait. 1 or 2: the lock was granted in the meantime, and is held. */
+QSHM_API int32_t qshm_cancel_lock(uint32_t handle);
+/* Blocks; a timeout of HUGE_VAL or more than 1e15 ms is none. 0 = time is up. DEADLOCK if an attachment of the calling
+ * thread is the owner. */
+QSHM_API int32_t qshm_wait_lock(uint32_t handle, double timeout_ms);
+/* LOCK_LOST if ownership was taken away. */
+QSHM_API int32_t qshm_unlock(uint32_t handle);
+/* Fills in the owner: 1, or 0 if the lock is free. */
+QSHM_API int32_t qshm_lock_owner(uint32_t handle, void *process);
+/* Takes the lock away from its owner, or only from `expected_id` unless that is 0. 1 and the former owner, or 0. */
+QSHM_API int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process);
+
+/* --- what exists --------------------------------------------------------------------------------------------------------- */
+
+/* The file name of a key: returns its length. `name` takes 192 bytes. */
+QSHM_API int32_t qshm_file_name(uint32_t kind, const void *key, uint32_t key_size, void *name);
+/* Names of all files of the directory that bear a segment's name, each ended by a NUL. Returns the bytes needed; if
+ * that is more than `capacity`, `names` holds nothing of use. */
+QSHM_API int32_t qshm_list(const void *directory, uint32_t directory_size, void *names, uint32_t capacity, void *outcome);
+/* Looks at one file; changes nothing. Fills in struct qshm_info and the ids; returns the bytes needed, see qshm_list. */
+QSHM_API int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size,
+                              void *info, uint32_t capacity, void *outcome);
+/* Who is attached to the files of this device: struct qshm_holder each. Returns the bytes needed, see qshm_list. */
+QSHM_API int32_t qshm_holders(double device, void *holders, uint32_t capacity);
+/* Removes a file: 1, or 0 if there is none. IN_USE unless `force`; a held guard always. */
+QSHM_API int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size,
+                             uint32_t force, void *outcome);
+
+#endif

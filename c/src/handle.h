@@ -1,0 +1,56 @@
+/*
+ * handle.h - the table of this process's attachments, and what one of them is.
+ *
+ * Invariants: a handle is a slot number with a generation, positive in 31 bits; a stale one finds nothing. Attachment
+ * structs are never freed, only used again, so a lookup with any number reads valid memory. The table is shared by all
+ * threads of the process; one attachment is used by one thread at a time (qshm.h, caveats).
+ *
+ * Failure story: a fork copies the table, but the bytes and mappings belong to the parent. A word that the kernel
+ * clears in children tells them apart; the first call in a child closes its copies and forgets them, and never unlocks
+ * or unlinks (unlocking through an inherited description would drop the parent's byte; test: "fork_child_lets_go").
+ */
+#ifndef QSHM_HANDLE_H
+#define QSHM_HANDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout.h"
+#include "names.h"
+
+struct qshm__attachment {
+    _Atomic uint32_t handle; /* 0 = not published */
+    uint32_t slot, generation;
+    bool reserved; /* taken from the table, published or not */
+    uint32_t id; /* 0: an observer */
+    uint32_t pid, thread;
+    uint32_t kind;
+    int fd, directory;
+    uint64_t device, inode;
+    char name[QSHM_NAME_CAPACITY];
+    bool persistent, read_only;
+
+    struct qshm__control *control;
+    uint64_t control_size;
+    uint8_t *payload; /* read-only attachments map it shared, without write permission */
+    uint64_t payload_size;
+    void *view;        /* what qshm_payload gave; NULL until then */
+    bool neutralised;  /* detached, the view's range still mapped */
+
+    /* The lock: is it held, and since when (ms) does an asynchronous wait go on (0 = none)? See lock.c. */
+    bool holding;
+    double waiting_since, next_check, check_interval;
+};
+
+/* A free attachment, with a handle that is not yet valid; NULL when 4096 are in use or memory is out. */
+struct qshm__attachment *qshm__handle_reserve(void);
+/* Makes the handle valid and returns it. */
+uint32_t qshm__handle_publish(struct qshm__attachment *attachment);
+/* Gives a reserved or published attachment back. */
+void qshm__handle_free(struct qshm__attachment *attachment);
+/* The attachment of a handle, or NULL. */
+struct qshm__attachment *qshm__handle_find(uint32_t handle);
+/* Calls `visit` for every attachment; stops when that returns true, and returns the attachment it stopped at. */
+struct qshm__attachment *qshm__handle_each(bool (*visit)(struct qshm__attachment *, const void *), const void *context);
+
+#endif

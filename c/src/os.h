@@ -1,0 +1,115 @@
+/*
+ * os.h - what the library asks of an operating system. One implementation a system: os_linux.c and
+ * os_linux_process.c.
+ *
+ * Convention: a call returns 0 or a count on success, and a negative errno on failure; nothing reads errno elsewhere.
+ * Calls that a signal interrupts are made again, unless stated otherwise. In the test build every call is a step that
+ * can be made to stop, kill or fail the process (fault.h).
+ */
+#ifndef QSHM_OS_H
+#define QSHM_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct qshm__stat {
+    uint64_t device, inode, size;
+    uint32_t mode, links, uid, gid;
+};
+
+/* --- directories and names ------------------------------------------------------------------------------------- */
+
+/* The directory of this user's segments, as text. */
+int qshm__os_default_directory(char *path, size_t capacity);
+/* Opens a directory without following a link in its last component. */
+int qshm__os_open_directory(const char *path);
+int qshm__os_make_directory(const char *path);
+/* Is the file system behind this descriptor one on which locks and shared mappings hold between processes of this
+ * machine only? Returns NULL if it is, else the name of the refused file system. */
+const char *qshm__os_refused_file_system(int fd);
+bool qshm__os_in_group(uint32_t gid);
+uint32_t qshm__os_uid(void);
+
+/* Reads directory entries into `buffer`; names are taken out by qshm__os_next_name. Returns bytes, 0 at the end. */
+int qshm__os_read_directory(int fd, void *buffer, uint32_t capacity);
+int qshm__os_rewind_directory(int fd);
+/* The name at `*offset` of what qshm__os_read_directory gave, or NULL at its end. */
+const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset);
+
+/* --- files --------------------------------------------------------------------------------------------------------- */
+
+/* Opens a file by name without following a link, hanging on a FIFO, or leaking it to children. */
+int qshm__os_open(int directory, const char *name, bool writable);
+int qshm__os_stat(int fd, struct qshm__stat *out);
+/* The name itself: a link is not followed. */
+int qshm__os_stat_name(int directory, const char *name, struct qshm__stat *out);
+int qshm__os_stat_path(const char *path, struct qshm__stat *out);
+int qshm__os_unlink(int directory, const char *name);
+int qshm__os_read(int fd, void *bytes, size_t size, uint64_t offset);
+/* Gives all bytes real storage, so that a full file system shows now and not as SIGBUS later. */
+int qshm__os_reserve(int fd, uint64_t size);
+int qshm__os_set_access(int fd, uint32_t mode, int64_t gid);
+void qshm__os_close(int fd);
+
+/* A file that nobody can see until it is published. Where the file system has no nameless files it bears a name that
+ * nobody looks for (`x.` + random); a process that dies leaves that to the sweep. */
+struct qshm__draft {
+    int fd;
+    char name[40]; /* "" = nameless */
+};
+bool qshm__os_is_draft_name(const char *name);
+int qshm__os_create_draft(int directory, struct qshm__draft *draft);
+/* Gives the draft its name. -EEXIST when the name is taken. */
+int qshm__os_publish(int directory, struct qshm__draft *draft, const char *name);
+/* Takes back what qshm__os_create_draft made; the descriptor is closed. */
+void qshm__os_drop_draft(int directory, struct qshm__draft *draft);
+/* A second, independent description of the same file. */
+int qshm__os_reopen(int fd, bool writable);
+
+/* --- locks on byte ranges, owned by the open file description ------------------------------------------------------ */
+
+enum qshm__range_lock { QSHM_SHARED, QSHM_EXCLUSIVE };
+/* Never waits: -EAGAIN when another description holds a conflicting lock. */
+int qshm__os_lock_range(int fd, enum qshm__range_lock type, uint64_t start, uint64_t length);
+int qshm__os_unlock_range(int fd, uint64_t start, uint64_t length);
+/* 1 if another description holds any of the range (then `*found`, unless NULL, is the start of one such lock), 0 if
+ * nobody does. A description never sees its own locks. */
+int qshm__os_range_held(int fd, uint64_t start, uint64_t length, uint64_t *found);
+
+/* --- memory ---------------------------------------------------------------------------------------------------------- */
+
+enum qshm__mapping { QSHM_MAP_SHARED, QSHM_MAP_SHARED_READ, QSHM_MAP_PRIVATE };
+/* The mapping is not inherited by a forked child. */
+int qshm__os_map(int fd, uint64_t offset, uint64_t size, enum qshm__mapping how, void **out);
+/* Puts inert private memory in the place of a mapping: old addresses stay valid, nothing reaches the file. */
+int qshm__os_neutralise(void *address, uint64_t size);
+void qshm__os_unmap(void *address, uint64_t size);
+/* A word that is 1 here and 0 in a forked child. NULL where the system has no such memory. */
+volatile uint32_t *qshm__os_fork_word(void);
+uint64_t qshm__os_page_size(void);
+
+/* --- time, sleeping, processes ----------------------------------------------------------------------------------------- */
+
+double qshm__os_now(void); /* monotonic, ms */
+void qshm__os_sleep(double ms);
+/* Sleeps while *word == expected, at most `ms`. Any return, for whatever reason, means: look again. */
+void qshm__os_wait(const void *word, uint32_t expected, double ms);
+void qshm__os_wake(const void *word, bool all);
+bool qshm__os_many_processors(void);
+uint32_t qshm__os_pid(void);
+uint32_t qshm__os_thread(void);
+uint64_t qshm__os_random(void);
+const char *qshm__os_environment(const char *name);
+void qshm__os_print(const char *text, size_t size); /* to stderr */
+
+/* When a process started, in ms since 1970; 0 if it cannot be known. */
+double qshm__os_process_started(uint32_t pid);
+/* Which process holds a lock inside the range on this file? 0 if none that can be seen. `only` limits the search to
+ * one process (0: all). */
+uint32_t qshm__os_range_holder(uint64_t device, uint64_t inode, uint64_t start, uint64_t length, uint32_t only);
+/* Calls `found` for every lock that a visible process holds on a file of this device in [start, start+length). */
+void qshm__os_each_lock(uint64_t device, uint64_t start, uint64_t length,
+                        void (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid), void *context);
+
+#endif

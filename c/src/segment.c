@@ -1,0 +1,650 @@
+/*
+ * segment.c - how a segment comes into being, is joined, left and removed.
+ *
+ * Owns: the rule that a name has at most one live file, and that a dead one is never handed out.
+ *
+ *   create   build the whole file where nobody sees it; lock the byte of its first id; link it to its name. It is born
+ *            alive and complete: no half-made segment is ever visible. If the name is taken, look under R whether its
+ *            file is used; if not (and not persistent), unlink it and link again.
+ *   attach   open; take R; is the name still this file? Is anybody alive? Then draw an id, free R.
+ *   detach   take R; free the byte; was it the last, and is the name still this file? Then unlink.
+ *
+ * Invariants
+ *  - A name is unlinked only while holding R of the file it names, after the name was compared with the descriptor.
+ *    Between an open and R another process may have removed the file and made a new one (point "opened"; tests:
+ *    "lifetime torture" and sabotage "no inode check").
+ *  - "Nobody is alive" is asked only under R: otherwise somebody may attach between question and unlink (point
+ *    "last"; sabotage "check outside the registry lock").
+ *  - The liveness byte goes after the lock word (lock.c): the other order makes orderly owners look dead.
+ *
+ * Failure story: a process killed at any step leaves a file on which nobody holds a byte: the next create or attach
+ * finds that and removes it. One that is stopped holds R at most; others wait a second and report it. A draft with a
+ * name (file systems without nameless files) is left for the sweep of a later create.
+ *
+ * Observers: an attachment that was only granted reading cannot lock R or A. It locks a byte of range B, waits until R
+ * is free, and then compares name and file: whoever was inside R before has finished, and whoever comes after sees B.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../qshm.h"
+#include "fault.h"
+#include "liveness.h"
+#include "lock.h"
+
+enum { ATTEMPTS = 1000, SWEEP_MOST = 16 };
+
+/* --- looking at files ---------------------------------------------------------------------------------------------- */
+
+int qshm__segment_open_file(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
+                            struct qshm__stat *file, struct qshm__failure *failure)
+{
+    *fd = qshm__os_open(directory->fd, name, writable);
+    if (*fd == -ENOENT) {
+        *fd = -1;
+        return 0;
+    }
+    if (*fd < 0) {
+        int error = *fd;
+        *fd = -1;
+        struct qshm__stat found;
+        int r = qshm__os_stat_name(directory->fd, name, &found) == 0
+                    ? qshm__directory_check_file(directory, &found, failure)
+                    : 0;
+        return r < 0 ? r : qshm__fail_call(failure, "openat", error);
+    }
+    int r = qshm__os_stat(*fd, file);
+    r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__directory_check_file(directory, file, failure);
+    if (r < 0) {
+        qshm__os_close(*fd);
+        *fd = -1;
+    }
+    return r;
+}
+
+/* Is the name still, or again, the file behind this descriptor? 1, 0, or an error. */
+static int is_named(int directory, const char *name, const struct qshm__stat *file, struct qshm__failure *failure)
+{
+    struct qshm__stat now;
+    int r = qshm__os_stat_name(directory, name, &now);
+    if (r == -ENOENT) {
+        return 0;
+    }
+    if (r < 0) {
+        return qshm__fail_call(failure, "statx", r);
+    }
+    return now.inode == file->inode && now.device == file->device;
+}
+
+struct qshm__inspection qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind)
+{
+    struct qshm__inspection seen = {.state = QSHM_FOREIGN};
+    struct {
+        struct qshm__header header;
+        uint64_t payload_offset, payload_size;
+    } head;
+    _Static_assert(sizeof head == offsetof(struct qshm__control, next_id), "the part of the control block read here");
+    if (qshm__os_read(fd, &head, sizeof head, 0) < (int)sizeof head.header || head.header.magic != QSHM_MAGIC) {
+        return seen;
+    }
+    seen.layout = head.header.layout;
+    seen.persistent = (head.header.flags & QSHM_FLAG_PERSISTENT) != 0;
+    if (head.header.layout != QSHM_LAYOUT) {
+        return seen;
+    }
+    uint64_t control_size = qshm__control_size(kind);
+    bool sound = file->size >= control_size && head.header.kind == kind &&
+                 head.header.fingerprint == qshm__fingerprint(kind) && head.payload_offset == control_size &&
+                 head.payload_size == file->size - control_size;
+    seen.state = sound ? QSHM_LIVE : QSHM_CORRUPT;
+    seen.size = sound ? head.payload_size : 0;
+    return seen;
+}
+
+static int incompatible(const struct qshm__inspection *seen, struct qshm__failure *failure)
+{
+    if (seen->state == QSHM_CORRUPT) {
+        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is damaged");
+    } else if (seen->layout != 0) {
+        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "has layout %u, this library has %u", seen->layout, QSHM_LAYOUT);
+    } else {
+        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is no segment of qshm");
+    }
+    failure->layout = seen->layout;
+    return QSHM_E_INCOMPATIBLE;
+}
+
+/* Frees R by name: close() alone would not, while a child of this process stands between fork and exec. */
+static void let_go(int *fd)
+{
+    qshm__registry_unlock(*fd);
+    qshm__os_close(*fd);
+    *fd = -1;
+}
+
+/* --- what stands at a name ------------------------------------------------------------------------------------------- */
+
+enum found { GONE, USED, KEPT }; /* nothing there (any more), in use, or persistent and in use by nobody */
+
+struct existing {
+    int fd; /* holds R unless GONE */
+    struct qshm__stat file;
+    struct qshm__inspection seen;
+};
+
+/* Opens the name and takes R of its file; a dead file is removed, and `*removed` set. */
+static int settle_name(const struct qshm__directory *directory, const char *name, uint32_t kind, struct existing *existing,
+                       bool *removed, struct qshm__failure *failure)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int r = qshm__segment_open_file(directory, name, true, &existing->fd, &existing->file, failure);
+        if (r < 0 || existing->fd < 0) {
+            return r < 0 ? r : GONE;
+        }
+        QSHM_POINT("opened");
+        r = qshm__registry_lock(existing->fd, true, failure);
+        if (r == 0) {
+            r = is_named(directory->fd, name, &existing->file, failure);
+        }
+        if (r == 0) { /* removed, or replaced, between open and R */
+            let_go(&existing->fd);
+            continue;
+        }
+        if (r == 1) {
+            r = qshm__anybody_attached(existing->fd, failure);
+        }
+        if (r >= 0) {
+            existing->seen = qshm__segment_classify(existing->fd, &existing->file, kind);
+            if (r == 1 || existing->seen.persistent) {
+                return r == 1 ? USED : KEPT;
+            }
+            QSHM_POINT("dead");
+            r = qshm__os_unlink(directory->fd, name);
+            if (r == 0 || r == -ENOENT) {
+                *removed = true;
+                qshm__trace("reclaimed %s/%s: nobody who used it is alive", directory->path, name);
+                r = GONE;
+            } else {
+                r = qshm__fail_call(failure, "unlinkat", r);
+            }
+        }
+        let_go(&existing->fd);
+        return r;
+    }
+    return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
+}
+
+/* --- mapping ----------------------------------------------------------------------------------------------------------- */
+
+static int map(struct qshm__attachment *attachment, uint32_t kind, uint64_t payload_size, bool observer,
+               struct qshm__failure *failure)
+{
+    uint64_t control_size = qshm__control_size(kind);
+    void *control, *payload;
+    int r;
+    if (!attachment->read_only) {
+        r = qshm__os_map(attachment->fd, 0, control_size + payload_size, QSHM_MAP_SHARED, &control);
+        payload = r < 0 ? NULL : (uint8_t *)control + control_size;
+    } else {
+        r = qshm__os_map(attachment->fd, 0, control_size, observer ? QSHM_MAP_SHARED_READ : QSHM_MAP_SHARED, &control);
+        if (r == 0) {
+            r = qshm__os_map(attachment->fd, control_size, payload_size, QSHM_MAP_SHARED_READ, &payload);
+            if (r < 0) {
+                qshm__os_unmap(control, control_size);
+            }
+        }
+    }
+    if (r < 0) {
+        return qshm__fail_call(failure, "mmap", r);
+    }
+    attachment->kind = kind;
+    attachment->control = control;
+    attachment->control_size = control_size;
+    attachment->payload = payload;
+    attachment->payload_size = payload_size;
+    return 0;
+}
+
+static void unmap(struct qshm__attachment *attachment)
+{
+    if (attachment->read_only) {
+        qshm__os_unmap(attachment->payload, attachment->payload_size);
+        qshm__os_unmap(attachment->control, attachment->control_size);
+    } else {
+        qshm__os_unmap(attachment->control, attachment->control_size + attachment->payload_size);
+    }
+    attachment->control = NULL;
+}
+
+static void adopt(struct qshm__attachment *attachment, const struct qshm__directory *directory, const char *name,
+                  const struct qshm__stat *file)
+{
+    attachment->directory = directory->fd;
+    attachment->device = file->device;
+    attachment->inode = file->inode;
+    memcpy(attachment->name, name, QSHM_NAME_CAPACITY);
+}
+
+/* --- create -------------------------------------------------------------------------------------------------------------- */
+
+static void write_header(struct qshm__control *control, const struct qshm__request *request)
+{
+    control->header = (struct qshm__header){
+        .magic = QSHM_MAGIC,
+        .layout = QSHM_LAYOUT,
+        .kind = (uint8_t)request->kind,
+        .flags = (request->how & QSHM_PERSISTENT) != 0 ? QSHM_FLAG_PERSISTENT : 0,
+        .fingerprint = qshm__fingerprint(request->kind),
+    };
+    control->payload_offset = qshm__control_size(request->kind);
+    control->payload_size = request->size;
+    control->attached = 1;
+    control->key_size = request->key_size;
+    memcpy(control->key, request->key, request->key_size < QSHM_STORED_KEY ? request->key_size : QSHM_STORED_KEY);
+}
+
+/* Makes the draft. One that needs a name is held by R until it is published, so that no sweep takes it for a dead one;
+ * a sweep that came between open and R has unlinked it, and a new one is made. */
+static int create_draft(const struct qshm__directory *directory, struct qshm__draft *draft, struct qshm__failure *failure)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int r = qshm__os_create_draft(directory->fd, draft);
+        if (r < 0) {
+            return qshm__fail_call(failure, "openat", r);
+        }
+        if (draft->name[0] == '\0') {
+            return 0;
+        }
+        QSHM_POINT("draft named");
+        struct qshm__stat file;
+        r = qshm__os_stat(draft->fd, &file);
+        r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__registry_lock(draft->fd, true, failure);
+        r = r < 0 ? r : is_named(directory->fd, draft->name, &file, failure);
+        if (r == 1) {
+            return 0;
+        }
+        qshm__os_drop_draft(directory->fd, draft);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
+}
+
+/* Builds the segment in a file that nobody sees yet. */
+static int build(struct qshm__attachment *attachment, const struct qshm__directory *directory, struct qshm__draft *draft,
+                 struct qshm__stat *file, const struct qshm__request *request, struct qshm__failure *failure)
+{
+    int r = create_draft(directory, draft, failure);
+    if (r < 0) {
+        return r;
+    }
+    attachment->fd = draft->fd;
+    r = qshm__os_reserve(draft->fd, qshm__control_size(request->kind) + request->size);
+    if (r < 0) {
+        r = qshm__fail_call(failure, "fallocate", r);
+        goto drop;
+    }
+    if (request->mode != 0600) {
+        bool to_group = directory->group_shared && (request->mode & 070) != 0;
+        r = qshm__os_set_access(draft->fd, request->mode, to_group ? (int64_t)directory->gid : -1);
+        if (r < 0) {
+            r = qshm__fail_call(failure, "fchmod", r);
+            goto drop;
+        }
+    }
+    r = qshm__os_stat(draft->fd, file);
+    if (r < 0) {
+        r = qshm__fail_call(failure, "statx", r);
+        goto drop;
+    }
+    r = map(attachment, request->kind, request->size, false, failure);
+    if (r < 0) {
+        goto drop;
+    }
+    write_header(attachment->control, request);
+    r = qshm__draw_id(draft->fd, attachment->control, request->kind, &attachment->id, failure);
+    if (r == 0) {
+        return 0;
+    }
+    unmap(attachment);
+drop:
+    qshm__os_drop_draft(directory->fd, draft);
+    attachment->fd = -1;
+    return r;
+}
+
+static void sweep(const struct qshm__directory *directory, const char *except);
+
+static int create(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                  const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
+{
+    bool removed = false;
+    struct existing existing;
+    int r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+    struct qshm__draft draft;
+    struct qshm__stat file;
+    bool built = false;
+    for (int attempt = 0; r == GONE && attempt < ATTEMPTS; attempt++) {
+        if (!built) {
+            r = build(attachment, directory, &draft, &file, request, failure);
+            if (r < 0) {
+                return r;
+            }
+            built = true;
+        }
+        QSHM_POINT("built");
+        r = qshm__os_publish(directory->fd, &draft, request->name);
+        if (r == 0) {
+            if (draft.name[0] != '\0') {
+                qshm__registry_unlock(draft.fd);
+            }
+            QSHM_POINT("published");
+            adopt(attachment, directory, request->name, &file);
+            attachment->persistent = (request->how & QSHM_PERSISTENT) != 0;
+            result->flags = QSHM_CREATED | (removed ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
+            result->size = request->size;
+            qshm__trace("created %s/%s, %llu bytes, as id %u", directory->path, request->name,
+                        (unsigned long long)request->size, attachment->id);
+            sweep(directory, request->name);
+            return 0;
+        }
+        if (r != -EEXIST) {
+            r = qshm__fail_call(failure, "linkat", r);
+            break;
+        }
+        r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+    }
+    if (built) {
+        unmap(attachment);
+        qshm__os_drop_draft(directory->fd, &draft);
+        attachment->fd = -1;
+    }
+    if (r == USED || r == KEPT) {
+        let_go(&existing.fd);
+        bool usable = existing.seen.state == QSHM_LIVE;
+        return usable ? qshm__fail_check(failure, QSHM_E_ALREADY_EXISTS, r == USED ? "is in use" : "is persistent")
+                      : incompatible(&existing.seen, failure);
+    }
+    return r == GONE ? qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time") : r;
+}
+
+/* --- attach ---------------------------------------------------------------------------------------------------------------- */
+
+static int check_size(const struct qshm__request *request, uint64_t found, struct qshm__result *result,
+                      struct qshm__failure *failure)
+{
+    result->size = found;
+    if (request->size != 0 && request->size != found) {
+        return qshm__fail_check(failure, QSHM_E_SIZE_MISMATCH, "has %llu bytes", (unsigned long long)found);
+    }
+    return 0;
+}
+
+/* Counts ourselves in; under R. A count that outlived its attachments tells that somebody ended without detaching. */
+static bool count_in(struct qshm__control *control, bool alone)
+{
+    bool recovered = alone && atomic_load_explicit(&control->attached, memory_order_relaxed) != 0;
+    if (alone) {
+        atomic_store_explicit(&control->attached, 0, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&control->attached, 1, memory_order_relaxed);
+    return recovered;
+}
+
+static int attach(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                  const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
+{
+    bool removed = false;
+    struct existing existing;
+    int r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+    if (r == GONE) {
+        result->flags = removed ? QSHM_RECOVERED : 0;
+        return qshm__fail_check(failure, QSHM_E_NOT_FOUND, removed ? "was left by processes that are gone" : "does not exist");
+    }
+    if (r < 0) {
+        return r;
+    }
+    bool alone = r == KEPT;
+    attachment->fd = existing.fd;
+    attachment->read_only = (request->how & QSHM_READ_ONLY) != 0;
+    if (existing.seen.state != QSHM_LIVE) {
+        r = incompatible(&existing.seen, failure);
+    } else {
+        r = check_size(request, existing.seen.size, result, failure);
+    }
+    if (r == 0) {
+        r = map(attachment, request->kind, existing.seen.size, false, failure);
+    }
+    if (r == 0) {
+        r = qshm__draw_id(existing.fd, attachment->control, request->kind, &attachment->id, failure);
+        if (r == 0) {
+            QSHM_POINT("id drawn");
+            bool recovered = count_in(attachment->control, alone);
+            adopt(attachment, directory, request->name, &existing.file);
+            attachment->persistent = existing.seen.persistent;
+            result->flags = (recovered ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
+            qshm__registry_unlock(existing.fd);
+            qshm__trace("attached %s/%s as id %u", directory->path, request->name, attachment->id);
+            return 0;
+        }
+        unmap(attachment);
+    }
+    let_go(&existing.fd);
+    attachment->fd = -1;
+    return r;
+}
+
+/* See "Observers" at the top. */
+static int observe(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                   const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int fd;
+        struct qshm__stat file;
+        int r = qshm__segment_open_file(directory, request->name, false, &fd, &file, failure);
+        if (r < 0) {
+            return r;
+        }
+        if (fd < 0) {
+            return qshm__fail_check(failure, QSHM_E_NOT_FOUND, "does not exist");
+        }
+        attachment->fd = fd;
+        attachment->read_only = true;
+        r = qshm__draw_observer(fd, failure);
+        QSHM_POINT("observer drawn");
+        r = r < 0 ? r : qshm__registry_pass(fd, failure);
+        r = r < 0 ? r : is_named(directory->fd, request->name, &file, failure);
+        if (r == 0) {
+            qshm__os_close(fd);
+            continue;
+        }
+        struct qshm__inspection seen = {0};
+        if (r == 1) {
+            seen = qshm__segment_classify(fd, &file, request->kind);
+            r = qshm__os_range_held(fd, QSHM_RANGE_A, QSHM_IDS, NULL);
+            r = r < 0 ? qshm__fail_call(failure, "fcntl", r) : r;
+            if (r == 0 && !seen.persistent) {
+                r = qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was left by processes that are gone");
+            } else if (r >= 0) {
+                r = seen.state == QSHM_LIVE ? check_size(request, seen.size, result, failure) : incompatible(&seen, failure);
+            }
+        }
+        r = r < 0 ? r : map(attachment, request->kind, seen.size, true, failure);
+        if (r < 0) {
+            qshm__os_close(fd);
+            attachment->fd = -1;
+            return r;
+        }
+        adopt(attachment, directory, request->name, &file);
+        attachment->persistent = seen.persistent;
+        result->flags = QSHM_OBSERVER | (seen.persistent ? QSHM_IS_PERSISTENT : 0u);
+        qshm__trace("observes %s/%s: only reading was granted", directory->path, request->name);
+        return 0;
+    }
+    return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
+}
+
+static int attach_as_granted(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                             const struct qshm__request *request, struct qshm__result *result,
+                             struct qshm__failure *failure)
+{
+    int r = attach(attachment, directory, request, result, failure);
+    bool may_read_only = (request->how & QSHM_READ_ONLY) != 0 && r == QSHM_E_PERMISSION &&
+                         (failure->os_error == EACCES || failure->os_error == EROFS);
+    return may_read_only ? observe(attachment, directory, request, result, failure) : r;
+}
+
+int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                       const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
+{
+    uint32_t both = QSHM_CREATE | QSHM_ATTACH;
+    if ((request->how & both) == QSHM_CREATE) {
+        return create(attachment, directory, request, result, failure);
+    }
+    if ((request->how & both) == QSHM_ATTACH) {
+        return attach_as_granted(attachment, directory, request, result, failure);
+    }
+    uint32_t recovered = 0;
+    int r = QSHM_E_BUSY;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        r = attach_as_granted(attachment, directory, request, result, failure);
+        if (r != QSHM_E_NOT_FOUND) {
+            return r;
+        }
+        recovered |= result->flags & QSHM_RECOVERED;
+        r = create(attachment, directory, request, result, failure);
+        if (r == 0) {
+            result->flags |= recovered;
+        }
+        if (r != QSHM_E_ALREADY_EXISTS) {
+            return r;
+        }
+    }
+    return r;
+}
+
+/* --- detach, remove, sweep ------------------------------------------------------------------------------------------------- */
+
+void qshm__segment_leave(struct qshm__attachment *attachment, bool wait)
+{
+    struct qshm__failure ignored;
+    if (attachment->id != 0) {
+        qshm__lock_abandon(attachment);
+        QSHM_POINT("lock left");
+        bool registered = qshm__registry_lock(attachment->fd, wait, &ignored) == 0;
+        if (registered) {
+            atomic_fetch_sub_explicit(&attachment->control->attached, 1, memory_order_relaxed);
+        }
+        QSHM_POINT("counted out");
+        qshm__os_unlock_range(attachment->fd, QSHM_RANGE_A + attachment->id, 1);
+        struct qshm__stat file = {.device = attachment->device, .inode = attachment->inode};
+        QSHM_POINT("last");
+        if (!registered) {
+            qshm__trace("left %s to its next user: the registry lock is held", attachment->name);
+        } else if (!attachment->persistent && qshm__anybody_attached(attachment->fd, &ignored) == 0 &&
+                   is_named(attachment->directory, attachment->name, &file, &ignored) == 1) {
+            qshm__os_unlink(attachment->directory, attachment->name);
+            qshm__trace("removed %s: its last user detached", attachment->name);
+        }
+        if (registered) {
+            qshm__registry_unlock(attachment->fd);
+        }
+    }
+    qshm__os_close(attachment->fd);
+    qshm__os_close(attachment->directory);
+}
+
+int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        int fd;
+        struct qshm__stat file;
+        int r = qshm__segment_open_file(directory, name, true, &fd, &file, failure);
+        if (r < 0 || fd < 0) {
+            return r;
+        }
+        r = qshm__registry_lock(fd, true, failure);
+        r = r < 0 ? r : is_named(directory->fd, name, &file, failure);
+        if (r == 0) {
+            let_go(&fd);
+            continue;
+        }
+        int guarded = r < 0 ? r : qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
+        int used = guarded < 0 ? guarded : qshm__anybody_attached(fd, failure);
+        if (r == 1 && guarded < 0) {
+            r = qshm__fail_call(failure, "fcntl", guarded);
+        } else if (r == 1 && used < 0) {
+            r = used;
+        } else if (r == 1 && (guarded == 1 || (used == 1 && !force))) {
+            r = qshm__fail_check(failure, QSHM_E_IN_USE, guarded == 1 ? "is a guard that is held" : "is in use");
+            failure->pid = qshm__os_range_holder(file.device, file.inode, guarded == 1 ? QSHM_RANGE_P : QSHM_RANGE_A,
+                                                 guarded == 1 ? 1 : QSHM_IDS, 0);
+        } else if (r == 1) {
+            int unlinked = qshm__os_unlink(directory->fd, name);
+            r = unlinked == 0 || unlinked == -ENOENT ? 1 : qshm__fail_call(failure, "unlinkat", unlinked);
+        }
+        let_go(&fd);
+        return r;
+    }
+    return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
+}
+
+/* Removes one file if it is certainly ours, dead and not to be kept. Waits for nobody. */
+static void sweep_file(const struct qshm__directory *directory, const char *name)
+{
+    struct qshm__failure ignored;
+    struct qshm__stat file;
+    int fd;
+    bool draft = qshm__os_is_draft_name(name);
+    if (qshm__segment_open_file(directory, name, true, &fd, &file, &ignored) < 0 || fd < 0) {
+        return;
+    }
+    struct qshm__inspection seen = qshm__segment_classify(fd, &file, qshm__kind_of_name(name));
+    bool ours = draft || (seen.layout != 0 && !seen.persistent);
+    if (ours && qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0 &&
+        is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
+        qshm__os_unlink(directory->fd, name);
+        qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
+    }
+    let_go(&fd);
+}
+
+/* Guards are left alone: the next holder is to learn that the last one crashed. */
+static bool is_sweepable(const char *name)
+{
+    uint32_t kind = qshm__kind_of_name(name);
+    return (kind != 0 && kind != QSHM_KIND_INSTANCE) || qshm__os_is_draft_name(name);
+}
+
+/* Looks at up to 16 files of the directory, other ones each time, so that a create costs the same in a full one. */
+static void sweep(const struct qshm__directory *directory, const char *except)
+{
+    static _Atomic uint32_t turn;
+    _Alignas(8) char entries[16384];
+    if (qshm__os_rewind_directory(directory->fd) < 0) {
+        return;
+    }
+    int size = qshm__os_read_directory(directory->fd, entries, sizeof entries);
+    uint32_t candidates = 0;
+    uint32_t offset = 0;
+    const char *name;
+    while (size > 0 && (name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
+        candidates += is_sweepable(name) && strcmp(name, except) != 0;
+    }
+    if (candidates == 0) {
+        return;
+    }
+    uint32_t first = candidates > SWEEP_MOST ? turn++ * SWEEP_MOST % candidates : 0;
+    uint32_t index = 0;
+    uint32_t looked = 0;
+    offset = 0;
+    while (looked < SWEEP_MOST && (name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
+        if (is_sweepable(name) && strcmp(name, except) != 0 && index++ >= first) {
+            sweep_file(directory, name);
+            looked++;
+        }
+    }
+}

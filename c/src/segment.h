@@ -1,0 +1,46 @@
+/*
+ * segment.h - the life of a segment: create, attach, detach, remove, sweep. The protocol stands in segment.c.
+ */
+#ifndef QSHM_SEGMENT_H
+#define QSHM_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "directory.h"
+#include "handle.h"
+
+struct qshm__request {
+    uint32_t kind, how, mode;
+    uint64_t size; /* of the payload; 0 with ATTACH: whatever is there */
+    const uint8_t *key;
+    uint32_t key_size;
+    char name[QSHM_NAME_CAPACITY];
+};
+
+/* What came out, beyond the attachment. */
+struct qshm__result {
+    uint32_t flags; /* enum qshm_outcome_flag */
+    uint64_t size;
+};
+
+/* Fills in a reserved attachment; the directory's descriptor becomes the attachment's on success. */
+int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directory *directory,
+                       const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure);
+/* Lets go of the file: with `wait` the registry lock is waited for. Memory stays mapped. */
+void qshm__segment_leave(struct qshm__attachment *attachment, bool wait);
+/* 1 removed, 0 not there. */
+int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure);
+
+/* What a file says of itself, checked against its size. */
+struct qshm__inspection {
+    uint32_t state, layout;
+    bool persistent;
+    uint64_t size;
+};
+struct qshm__inspection qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind);
+/* Opens a segment's file and checks its type and owner. -1 in `*fd` and 0 if there is none. */
+int qshm__segment_open_file(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
+                            struct qshm__stat *file, struct qshm__failure *failure);
+
+#endif
