@@ -167,7 +167,8 @@ QSHM_API int32_t qshm_detach(uint32_t handle);
 /* After qshm_detach returned 1: gives the range back, or, with `keep`, leaves it mapped for good because somebody may
  * still hold its address. */
 QSHM_API int32_t qshm_unmap(uint32_t handle, uint32_t keep);
-/* At the end of the process: detach with a single try for the registry lock. */
+/* At the end of the process: as qshm_detach, but nobody is waited for, the memory stays mapped, and a lock that is still
+ * held counts as its owner's death. */
 QSHM_API int32_t qshm_leave(uint32_t handle);
 /* The payload's address, valid until qshm_detach. Of a read-only attachment: a private copy-on-write mapping. NULL on
  * failure. */
@@ -187,7 +188,7 @@ QSHM_API int32_t qshm_try_lock(uint32_t handle);
 /* One turn of an asynchronous wait: as qshm_try_lock, but it also queues up for fairness. To be called every 1 to 10 ms
  * until it succeeds or qshm_cancel_lock ends the wait. */
 QSHM_API int32_t qshm_poll_lock(uint32_t handle);
-/* Ends an asynchronous wait. 1 or 2: the lock was granted in the meantime, and is held. */
+/* Ends an asynchronous wait; a lock that was granted in the meantime is handed on. 0. */
 QSHM_API int32_t qshm_cancel_lock(uint32_t handle);
 /* Blocks; a timeout of HUGE_VAL or more than 1e15 ms is none. 0 = time is up. DEADLOCK if an attachment of the calling
  * thread is the owner. */

@@ -75,7 +75,7 @@ static int finish(struct qshm_outcome *outcome, int result, const struct qshm__f
     outcome->pid = result < 0 ? failure->pid : 0;
     outcome->layout = result < 0 ? failure->layout : 0;
     copy_text(outcome->call, sizeof outcome->call, result < 0 ? failure->call : NULL);
-    copy_text(outcome->why, sizeof outcome->why, result < 0 ? failure->why : NULL);
+    copy_text(outcome->why, sizeof outcome->why, result >= 0 ? NULL : failure->os_error != 0 ? strerror(failure->os_error) : failure->why);
     return result;
 }
 
@@ -178,7 +178,7 @@ int32_t qshm_detach(uint32_t handle)
     if (a == NULL) {
         return QSHM_E_HANDLE;
     }
-    qshm__segment_leave(a, true);
+    qshm__segment_leave(a, false);
     release_memory(a);
     if (a->neutralised) {
         return 1;
@@ -203,7 +203,7 @@ int32_t qshm_unmap(uint32_t handle, uint32_t keep)
 /* The memory stays as it is: the process ends, and another thread may still be reading. */
 static void leave(struct qshm__attachment *a)
 {
-    qshm__segment_leave(a, false);
+    qshm__segment_leave(a, true);
     atomic_store_explicit(&a->handle, 0, memory_order_release);
 }
 

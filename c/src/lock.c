@@ -129,14 +129,39 @@ int qshm__lock_try(struct qshm__attachment *a)
     return swap(a, &word, a->id) ? taken(a, false) : attempt(a, CHECK_LIFE, &word);
 }
 
-/* Withdraws as heir. Returns TAKEN or TAKEN_DIED if the lock was granted before that. */
-static int withdraw(struct qshm__attachment *a)
+/* Gives the lock up. `keep` is DIED if the next owner must still be told, else 0. */
+static int give_up(struct qshm__attachment *a, uint64_t keep)
+{
+    a->holding = false;
+    uint64_t word = a->id; /* nobody waits: the usual case */
+    uint64_t next = keep;
+    while (!swap(a, &word, next)) {
+        if (owner_of(word) != a->id) {
+            return QSHM_E_LOCK_LOST;
+        }
+        uint32_t heir = heir_of(word);
+        bool passed_on = heir != 0 && qshm__is_alive(a->fd, a->id, heir);
+        next = keep | (passed_on ? heir | WAITERS : 0);
+    }
+    QSHM_POINT("lock freed");
+    if ((word & WAITERS) != 0) {
+        qshm__os_wake(low_half(a), owner_of(next) != 0); /* the heir is one of many sleepers */
+    }
+    return 0;
+}
+
+/* Ends a wait. If the lock was granted to us in the meantime: takes it, or, without `take`, hands it on as it is. */
+static int withdraw(struct qshm__attachment *a, bool take)
 {
     a->waiting_since = 0;
     uint64_t word = atomic_load_explicit(&a->control->lock, memory_order_acquire);
     for (;;) {
-        if (owner_of(word) == a->id) {
-            return a->holding ? QSHM_LOCK_BUSY : taken(a, (word & DIED) != 0);
+        if (owner_of(word) == a->id && !a->holding) {
+            if (take) {
+                return taken(a, (word & DIED) != 0);
+            }
+            give_up(a, word & DIED);
+            return QSHM_LOCK_BUSY;
         }
         if (heir_of(word) != a->id || swap(a, &word, word & ~as_heir(0x7fffffff))) {
             return QSHM_LOCK_BUSY;
@@ -178,7 +203,7 @@ int qshm__lock_poll(struct qshm__attachment *a)
 
 int qshm__lock_cancel(struct qshm__attachment *a)
 {
-    return a->waiting_since == 0 ? QSHM_LOCK_BUSY : withdraw(a);
+    return a->waiting_since == 0 ? QSHM_LOCK_BUSY : withdraw(a, false);
 }
 
 static bool is_sibling(struct qshm__attachment *other, const void *context)
@@ -194,9 +219,7 @@ static bool step_back(struct qshm__attachment *other, const void *context)
 {
     if (is_sibling(other, context) && other->waiting_since != 0) {
         double since = other->waiting_since;
-        if (withdraw(other) != QSHM_LOCK_BUSY) {
-            qshm__lock_release(other);
-        }
+        withdraw(other, false);
         other->waiting_since = since;
     }
     return false;
@@ -238,7 +261,7 @@ int qshm__lock_wait(struct qshm__attachment *a, double timeout)
         }
         double left = timeout < no_timeout ? start + timeout - now : no_timeout;
         if (left <= 0) {
-            return withdraw(a);
+            return withdraw(a, true);
         }
         double until_check = a->next_check - now;
         double sleep = until_check < left ? until_check : left;
@@ -250,30 +273,15 @@ int qshm__lock_wait(struct qshm__attachment *a, double timeout)
 
 int qshm__lock_release(struct qshm__attachment *a)
 {
-    a->holding = false;
-    uint64_t word = a->id; /* nobody waits: the usual case */
-    uint64_t next = 0;
-    while (!swap(a, &word, next)) {
-        if (owner_of(word) != a->id) {
-            return QSHM_E_LOCK_LOST;
-        }
-        uint32_t heir = heir_of(word);
-        bool passed_on = heir != 0 && qshm__is_alive(a->fd, a->id, heir);
-        next = passed_on ? heir | WAITERS : 0;
-    }
-    QSHM_POINT("lock freed");
-    if ((word & WAITERS) != 0) {
-        qshm__os_wake(low_half(a), next != 0); /* the heir is one of many sleepers */
-    }
-    return 0;
+    return give_up(a, 0);
 }
 
-void qshm__lock_abandon(struct qshm__attachment *a)
+void qshm__lock_abandon(struct qshm__attachment *a, bool died)
 {
-    a->waiting_since = 0;
-    if (owner_of(atomic_load_explicit(&a->control->lock, memory_order_relaxed)) == a->id || withdraw(a) != QSHM_LOCK_BUSY) {
-        qshm__lock_release(a);
+    if (a->holding) {
+        give_up(a, died ? DIED : 0);
     }
+    withdraw(a, false);
 }
 
 static struct qshm__lock_owner describe(const struct qshm__control *control, uint64_t word)

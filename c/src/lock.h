@@ -17,8 +17,9 @@ int qshm__lock_cancel(struct qshm__attachment *a);
 int qshm__lock_wait(struct qshm__attachment *a, double timeout);
 /* 0, or LOCK_LOST. */
 int qshm__lock_release(struct qshm__attachment *a);
-/* Before the attachment's byte goes: frees the lock, and leaves no trace of its id in the word. */
-void qshm__lock_abandon(struct qshm__attachment *a);
+/* Before the attachment's byte goes: frees the lock, and leaves no trace of its id in the word. `died`: the process ends
+ * while it holds the lock, and the next owner is to be told. */
+void qshm__lock_abandon(struct qshm__attachment *a, bool died);
 
 /* The owner's id and, if it can be told, its pid; id 0 if the lock is free. */
 struct qshm__lock_owner {

@@ -528,13 +528,13 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
 
 /* --- detach, remove, sweep ------------------------------------------------------------------------------------------------- */
 
-void qshm__segment_leave(struct qshm__attachment *attachment, bool wait)
+void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
 {
     struct qshm__failure ignored;
     if (attachment->id != 0) {
-        qshm__lock_abandon(attachment);
+        qshm__lock_abandon(attachment, at_exit);
         QSHM_POINT("lock left");
-        bool registered = qshm__registry_lock(attachment->fd, wait, &ignored) == 0;
+        bool registered = qshm__registry_lock(attachment->fd, !at_exit, &ignored) == 0;
         if (registered) {
             atomic_fetch_sub_explicit(&attachment->control->attached, 1, memory_order_relaxed);
         }

@@ -27,8 +27,9 @@ struct qshm__result {
 /* Fills in a reserved attachment; the directory's descriptor becomes the attachment's on success. */
 int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directory *directory,
                        const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure);
-/* Lets go of the file: with `wait` the registry lock is waited for. Memory stays mapped. */
-void qshm__segment_leave(struct qshm__attachment *attachment, bool wait);
+/* Lets go of the file; memory stays mapped. At the exit of the process nobody is waited for, and a lock that is still
+ * held counts as its owner's death. */
+void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit);
 /* 1 removed, 0 not there. */
 int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure);
 

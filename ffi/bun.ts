@@ -1,0 +1,58 @@
+/**
+ * Bun: `bun:ffi`. See https://bun.com/docs/runtime/ffi.
+ *
+ * @module
+ */
+
+import type { Adapter, Address, Functions, Table } from "./native.ts";
+import { process } from "./process.ts";
+import type { Word } from "./symbols.ts";
+
+interface BunFfi {
+  dlopen(path: string, symbols: Record<string, { args: string[]; returns: string }>): { symbols: unknown };
+  toArrayBuffer(pointer: Address, offset: number, size: number): ArrayBuffer;
+}
+
+const WORDS: Readonly<Record<Word, string>> = {
+  u32: "u32",
+  i32: "i32",
+  f64: "f64",
+  in: "buffer",
+  out: "buffer",
+  address: "ptr",
+};
+
+let module: BunFfi | undefined;
+
+function ffi(): BunFfi {
+  return module ??= process.getBuiltinModule!("bun:ffi") as BunFfi;
+}
+
+/** The adapter for Bun. */
+export const bun: Adapter = {
+  name: "bun",
+
+  open<T extends Table>(path: string, table: T): Functions<T> {
+    const symbols = Object.fromEntries(
+      Object.entries(table).map(([name, { parameters, result }]) => [
+        name,
+        { args: parameters.map((word) => WORDS[word]), returns: WORDS[result] },
+      ]),
+    );
+    return ffi().dlopen(path, symbols).symbols as Functions<T>;
+  },
+
+  view(address: Address, size: number): ArrayBuffer {
+    return ffi().toArrayBuffer(address, 0, size);
+  },
+
+  env(name: string): string | undefined {
+    return process.env[name];
+  },
+
+  onExit(hook: () => void): void {
+    process.on("exit", hook);
+  },
+
+  permissionAdvice(): undefined {},
+};

@@ -1,0 +1,69 @@
+/**
+ * Deno: `Deno.dlopen`. Works with `--allow-ffi=<library>` alone; only {@linkcode Adapter.view} needs all of
+ * `--allow-ffi`. See https://docs.deno.com/runtime/fundamentals/ffi/.
+ *
+ * @module
+ */
+
+import type { Adapter, Address, Functions, Table } from "./native.ts";
+import { process } from "./process.ts";
+import type { Word } from "./symbols.ts";
+
+interface DenoRuntime {
+  dlopen(path: string, symbols: Record<string, { parameters: string[]; result: string }>): { symbols: unknown };
+  UnsafePointerView: new (pointer: Address) => { getArrayBuffer(size: number): ArrayBuffer };
+  permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
+  env: { get(name: string): string | undefined };
+  errors: { NotCapable: new () => Error; PermissionDenied: new () => Error };
+}
+
+const WORDS: Readonly<Record<Word, string>> = {
+  u32: "u32",
+  i32: "i32",
+  f64: "f64",
+  in: "buffer",
+  out: "buffer",
+  address: "pointer",
+};
+
+function runtime(): DenoRuntime {
+  return (globalThis as unknown as { Deno: DenoRuntime }).Deno;
+}
+
+/** The adapter for Deno. */
+export const deno: Adapter = {
+  name: "deno",
+
+  open<T extends Table>(path: string, table: T): Functions<T> {
+    const symbols = Object.fromEntries(
+      Object.entries(table).map(([name, { parameters, result }]) => [
+        name,
+        { parameters: parameters.map((word) => WORDS[word]), result: WORDS[result] },
+      ]),
+    );
+    return runtime().dlopen(path, symbols).symbols as Functions<T>;
+  },
+
+  view(address: Address, size: number): ArrayBuffer {
+    return new (runtime().UnsafePointerView)(address).getArrayBuffer(size);
+  },
+
+  env(name: string): string | undefined {
+    // Reading without a grant would ask the user.
+    const { state } = runtime().permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? runtime().env.get(name) : undefined;
+  },
+
+  onExit(hook: () => void): void {
+    // "exit" is not told of Deno.exit() and uncaught errors, "unload" not of process.exit(): the hook runs once for both.
+    globalThis.addEventListener("unload", hook);
+    process.on("exit", hook);
+  },
+
+  permissionAdvice(error: unknown, path: string): string | undefined {
+    const { NotCapable, PermissionDenied } = runtime().errors;
+    return error instanceof NotCapable || error instanceof PermissionDenied
+      ? `run Deno with --allow-ffi=${path}`
+      : undefined;
+  },
+};

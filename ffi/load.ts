@@ -1,0 +1,103 @@
+/**
+ * Loads the library at first use: which runtime, which file, the right version. Importing this does nothing.
+ *
+ * @module
+ */
+
+import { bun } from "./bun.ts";
+import { deno } from "./deno.ts";
+import { isSupportedPlatform, libraryPaths, platform } from "./locate.ts";
+import type { Adapter, Functions, Group, GroupName, Table } from "./native.ts";
+import { hasNodeFfi, node } from "./node.ts";
+import { process } from "./process.ts";
+import { ABI_VERSION, SYMBOLS } from "./symbols.ts";
+
+export { process };
+
+/** Why the library could not be loaded. `src/errors.ts` turns it into the public errors. */
+export class LoadError extends Error {
+  override readonly name = "LoadError";
+  /** Is it the platform or runtime that is not supported, rather than the library that is missing? */
+  readonly unsupported: boolean;
+
+  constructor(message: string, unsupported: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.unsupported = unsupported;
+  }
+}
+
+let adapter: Adapter | undefined;
+
+function detect(): Adapter {
+  // Deno and Bun claim to be a Node as well, so they are asked for first.
+  if ((globalThis as { Deno?: { dlopen?: unknown } }).Deno?.dlopen !== undefined) return deno;
+  if (process.versions.bun !== undefined) return bun;
+  if (hasNodeFfi()) return node;
+  throw new LoadError(
+    `No foreign function interface in this runtime (Node ${process.versions.node}): ` +
+      "use Node 26.9 or newer, Node 26.1 to 26.8 with --experimental-ffi, Deno, or Bun",
+    true,
+  );
+}
+
+/** The adapter for the running runtime. */
+export function runtime(): Adapter {
+  return adapter ??= detect();
+}
+
+let libraryPath: string | undefined;
+
+/** The path of the library that is in use, once one is. */
+export function loadedPath(): string | undefined {
+  return libraryPath;
+}
+
+function load(): string {
+  const { name, open, permissionAdvice, env } = runtime();
+  if (!isSupportedPlatform() && !env("QSHM_LIBRARY")) {
+    throw new LoadError(`No library for this platform: ${platform()}`, true);
+  }
+  const tried: string[] = [];
+  let cause: unknown;
+  for (const path of libraryPaths(runtime())) {
+    try {
+      const version = open(path, SYMBOLS.base).qshm_abi_version();
+      if (version === ABI_VERSION) return path;
+      tried.push(
+        `"${path}" has interface version ${version}, this package needs ${ABI_VERSION}: ` +
+          "install both from one release, or rebuild with `make -C c`",
+      );
+    } catch (error) {
+      const advice = permissionAdvice(error, path);
+      if (advice !== undefined) {
+        throw new LoadError(`Cannot load "${path}": ${advice}`, false, { cause: error });
+      }
+      cause ??= error;
+      tried.push(`"${path}": ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new LoadError(
+    `Cannot load the native library in ${name}. Tried: ${tried.join("; ")}. ` +
+      "In a checkout run `make -C c`; else set QSHM_LIBRARY to its path",
+    false,
+    { cause },
+  );
+}
+
+const groups = new Map<GroupName, unknown>();
+
+/** The functions of a group of symbols, bound at first use. */
+export function native<G extends GroupName>(group: G): Group<G> {
+  let functions = groups.get(group) as Group<G> | undefined;
+  if (functions === undefined) {
+    functions = bind(SYMBOLS[group] as Table) as unknown as Group<G>;
+    groups.set(group, functions);
+  }
+  return functions;
+}
+
+/** Binds any table of symbols of the library in use. */
+export function bind<T extends Table>(table: T): Functions<T> {
+  libraryPath ??= load();
+  return runtime().open(libraryPath, table);
+}

@@ -1,0 +1,53 @@
+/**
+ * What the rest of the package sees of the native library: typed functions by group, and three things that only a
+ * runtime can do. No runtime and no path is named here.
+ *
+ * @module
+ */
+
+import type { Signature, SYMBOLS, Word } from "./symbols.ts";
+
+/** An address in the runtime's own form; only the adapter that gave it understands it. */
+export type Address = { readonly address: unique symbol };
+
+type Parameter = {
+  u32: number;
+  i32: number;
+  f64: number;
+  in: Uint8Array;
+  out: Uint8Array;
+  address: Address;
+};
+type Result = { u32: number; i32: number; f64: number; in: never; out: never; address: Address | null };
+
+type Parameters<P extends readonly Word[]> = { -readonly [I in keyof P]: Parameter[P[I]] };
+
+/** The TypeScript form of a signature. */
+export type NativeFunction<S extends Signature> = (...parameters: Parameters<S["parameters"]>) => Result[S["result"]];
+
+/** A table of signatures, such as one group of {@linkcode SYMBOLS}. */
+export type Table = Readonly<Record<string, Signature>>;
+
+/** The functions of a table. */
+export type Functions<T extends Table> = { readonly [Name in keyof T]: NativeFunction<T[Name]> };
+
+/** The names of the groups of {@linkcode SYMBOLS}. */
+export type GroupName = keyof typeof SYMBOLS;
+
+/** The functions of a group of {@linkcode SYMBOLS}. */
+export type Group<G extends GroupName> = Functions<(typeof SYMBOLS)[G]>;
+
+/** What an adapter provides: the translation of the above into one runtime's foreign function interface. */
+export interface Adapter {
+  readonly name: "deno" | "bun" | "node";
+  /** Binds the functions of a table; throws what the runtime throws. */
+  open<T extends Table>(path: string, table: T): Functions<T>;
+  /** A zero-copy view of memory. Needs unscoped `--allow-ffi` in Deno. */
+  view(address: Address, size: number): ArrayBuffer;
+  /** An environment variable, if it may be read without asking the user. */
+  env(name: string): string | undefined;
+  /** Calls `hook` at the end of the process, as far as the runtime tells of it. */
+  onExit(hook: () => void): void;
+  /** What a refusal to load `path` means for the user, if the runtime refused for want of permission. */
+  permissionAdvice(error: unknown, path: string): string | undefined;
+}

@@ -1,0 +1,75 @@
+/**
+ * Node: `node:ffi`, which is on by default since Node 26.9. See https://nodejs.org/api/ffi.html.
+ *
+ * @module
+ */
+
+import type { Adapter, Address, Functions, Table } from "./native.ts";
+import { process } from "./process.ts";
+import type { Word } from "./symbols.ts";
+
+interface NodeFfi {
+  dlopen(path: string, symbols: Record<string, { arguments: string[]; return: string }>): { functions: unknown };
+  toArrayBuffer(pointer: Address, size: number, copy: boolean): ArrayBuffer;
+}
+
+const WORDS: Readonly<Record<Word, string>> = {
+  u32: "u32",
+  i32: "i32",
+  f64: "f64",
+  in: "buffer",
+  out: "buffer",
+  address: "pointer",
+};
+
+let module: NodeFfi | undefined;
+
+/** Is there a module? Not in a Node that is too old, or was started without it. */
+export function hasNodeFfi(): boolean {
+  module ??= withoutExperimentalWarning(() => process.getBuiltinModule?.("node:ffi")) as NodeFfi | undefined;
+  return module !== undefined;
+}
+
+/** Node warns once at this first access, and has no option to silence a single warning from within. */
+function withoutExperimentalWarning<T>(f: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return f();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** The adapter for Node. */
+export const node: Adapter = {
+  name: "node",
+
+  open<T extends Table>(path: string, table: T): Functions<T> {
+    const symbols = Object.fromEntries(
+      Object.entries(table).map(([name, { parameters, result }]) => [
+        name,
+        { arguments: parameters.map((word) => WORDS[word]), return: WORDS[result] },
+      ]),
+    );
+    return module!.dlopen(path, symbols).functions as Functions<T>;
+  },
+
+  view(address: Address, size: number): ArrayBuffer {
+    return module!.toArrayBuffer(address, size, false);
+  },
+
+  env(name: string): string | undefined {
+    return process.env[name];
+  },
+
+  onExit(hook: () => void): void {
+    process.on("exit", hook);
+  },
+
+  permissionAdvice(error: unknown): string | undefined {
+    return (error as { code?: unknown } | undefined)?.code === "ERR_ACCESS_DENIED"
+      ? "run Node with --allow-ffi, or without --permission"
+      : undefined;
+  },
+};

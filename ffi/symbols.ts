@@ -1,0 +1,62 @@
+/**
+ * The one table of the library's entry points, in groups that are bound on first use (binding costs start-up time), and
+ * the version of the interface. Data only. A test compares it with what the library says of itself.
+ *
+ * Words: `u32`, `i32`, `f64`; `in`: bytes that are read; `out`: bytes that are written; `address`: a result that only
+ * an adapter understands. Entry points that matter for speed take a single `u32`.
+ *
+ * @module
+ */
+
+/** Must equal what `qshm_abi_version()` of the loaded library returns. */
+export const ABI_VERSION = 1;
+
+/** A type that crosses the boundary. */
+export type Word = "u32" | "i32" | "f64" | "in" | "out" | "address";
+
+/** One entry point. */
+export interface Signature {
+  readonly parameters: readonly Word[];
+  readonly result: Word;
+}
+
+/** Entry points by group and name. */
+export const SYMBOLS = {
+  base: {
+    qshm_abi_version: { parameters: [], result: "u32" },
+  },
+  segment: {
+    qshm_open: { parameters: ["u32", "u32", "u32", "f64", "in", "u32", "in", "u32", "out"], result: "i32" },
+    qshm_detach: { parameters: ["u32"], result: "i32" },
+    qshm_unmap: { parameters: ["u32", "u32"], result: "i32" },
+    qshm_leave: { parameters: ["u32"], result: "i32" },
+  },
+  memory: {
+    qshm_read: { parameters: ["u32", "f64", "out", "f64"], result: "i32" },
+    qshm_write: { parameters: ["u32", "f64", "in", "f64"], result: "i32" },
+    qshm_write_if_changed: { parameters: ["u32", "f64", "in", "f64"], result: "i32" },
+    qshm_revision: { parameters: ["u32"], result: "i32" },
+  },
+  view: {
+    qshm_payload: { parameters: ["u32"], result: "address" },
+  },
+  lock: {
+    qshm_try_lock: { parameters: ["u32"], result: "i32" },
+    qshm_poll_lock: { parameters: ["u32"], result: "i32" },
+    qshm_cancel_lock: { parameters: ["u32"], result: "i32" },
+    qshm_wait_lock: { parameters: ["u32", "f64"], result: "i32" },
+    qshm_unlock: { parameters: ["u32"], result: "i32" },
+    qshm_lock_owner: { parameters: ["u32", "out"], result: "i32" },
+    qshm_force_unlock: { parameters: ["u32", "u32", "out"], result: "i32" },
+  },
+  inspect: {
+    qshm_file_name: { parameters: ["u32", "in", "u32", "out"], result: "i32" },
+    qshm_list: { parameters: ["in", "u32", "out", "u32", "out"], result: "i32" },
+    qshm_inspect: { parameters: ["in", "u32", "in", "u32", "out", "u32", "out"], result: "i32" },
+    qshm_holders: { parameters: ["f64", "out", "u32"], result: "i32" },
+    qshm_remove: { parameters: ["in", "u32", "in", "u32", "u32", "out"], result: "i32" },
+  },
+  describe: {
+    qshm_describe: { parameters: ["out", "u32"], result: "i32" },
+  },
+} as const satisfies Record<string, Record<string, Signature>>;

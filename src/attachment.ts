@@ -1,0 +1,161 @@
+/**
+ * The life of one attachment: from the library's handle to the zero-copy view and back.
+ *
+ * No finalizer detaches anything: an attachment lasts until it is detached, or the process ends, even when the variable
+ * that held it is gone. At the end of the process everything still attached is left in order, once; what the exit hook
+ * misses the library's destructor does, and after a fatal signal the kernel and the next process.
+ *
+ * @module
+ */
+
+import { native, runtime } from "../ffi/load.ts";
+import { errorOf, withLibrary } from "./errors.ts";
+import { type Kind, KIND_NOUNS, KIND_NUMBERS } from "./kind.ts";
+import { CREATED, outcome, outcomeError, outcomeFlags, outcomePath, outcomeSize, RECOVERED } from "./outcome.ts";
+import { encodeDirectory, encodeKey } from "./validate.ts";
+
+const HOW = { create: 1, attach: 2, open: 3 } as const;
+const READ_ONLY = 4;
+const PERSISTENT = 8;
+
+/** What to attach to, and how. Values are checked, except for key and directory. */
+export interface AttachmentRequest {
+  readonly kind: Kind;
+  readonly operation: keyof typeof HOW;
+  readonly key: string;
+  /** Bytes; 0 with `attach`: whatever is there. */
+  readonly size: number;
+  readonly directory: string | undefined;
+  readonly mode?: number;
+  readonly persistent?: boolean;
+  readonly readOnly?: boolean;
+}
+
+/** All that are attached in this realm; strong, see above. */
+const attached = new Set<Attachment>();
+
+function leaveAll(): void {
+  for (const attachment of attached) attachment.leave();
+}
+
+/** One attachment to a segment. */
+export class Attachment {
+  readonly kind: Kind;
+  readonly key: string;
+  readonly path: string;
+  readonly created: boolean;
+  readonly recovered: boolean;
+  readonly readOnly: boolean;
+  readonly #size: number;
+  #handle: number;
+  #view: Uint8Array<ArrayBuffer> | undefined;
+
+  /** Throws the error that the library reports. */
+  constructor(request: AttachmentRequest) {
+    const { kind, operation, key, size, directory, mode, persistent, readOnly } = request;
+    const keyBytes = encodeKey(key);
+    const directoryBytes = encodeDirectory(directory);
+    const { qshm_open } = withLibrary(operation, key, () => native("segment"));
+    const how = HOW[operation] | (readOnly ? READ_ONLY : 0) | (persistent ? PERSISTENT : 0);
+    const handle = qshm_open(
+      KIND_NUMBERS[kind],
+      how,
+      mode ?? 0,
+      size,
+      keyBytes,
+      keyBytes.length,
+      directoryBytes,
+      directoryBytes.length,
+      outcome,
+    );
+    if (handle < 0) throw outcomeError(handle, operation, kind, key);
+    this.#handle = handle;
+    this.kind = kind;
+    this.key = key;
+    this.path = outcomePath();
+    this.#size = outcomeSize();
+    this.created = (outcomeFlags() & CREATED) !== 0;
+    this.recovered = (outcomeFlags() & RECOVERED) !== 0;
+    this.readOnly = readOnly ?? false;
+    if (attached.size === 0) registerExitHook();
+    attached.add(this);
+  }
+
+  /** Is it attached still? */
+  get isAttached(): boolean {
+    return this.#handle !== 0;
+  }
+
+  /** Bytes of the payload; 0 after detach. */
+  get size(): number {
+    return this.#handle === 0 ? 0 : this.#size;
+  }
+
+  /** The handle, for a call into the library. Throws a TypeError after detach. */
+  handle(operation: string): number {
+    if (this.#handle === 0) {
+      throw new TypeError(`Cannot ${operation} ${this.subject}: it is detached`);
+    }
+    return this.#handle;
+  }
+
+  /** Of what a message speaks. */
+  get subject(): string {
+    return `${KIND_NOUNS[this.kind]} ${JSON.stringify(this.key)}`;
+  }
+
+  /** The error for a negative result. */
+  error(result: number, operation: string, why?: string): Error {
+    return errorOf({ result, operation, key: this.key, subject: this.subject, path: this.path, ...(why && { why }) });
+  }
+
+  /** The payload without a copy; there is exactly one buffer an attachment, so that detach can empty every view. */
+  get data(): Uint8Array<ArrayBuffer> {
+    if (this.#view === undefined && this.#handle !== 0) {
+      const address = native("view").qshm_payload(this.#handle);
+      if (address === null) throw this.error(-15, "map");
+      this.#view = new Uint8Array(runtime().view(address, this.#size));
+    }
+    return this.#view ?? new Uint8Array(0);
+  }
+
+  /** Ends the attachment; `false` if it had ended. Every view becomes empty. */
+  detach(): boolean {
+    if (this.#handle === 0) return false;
+    const { qshm_detach, qshm_unmap } = native("segment");
+    const handle = this.#handle;
+    this.#handle = 0;
+    attached.delete(this);
+    // From here on the range is inert memory, so that views that escape do no harm.
+    if (qshm_detach(handle) === 1) qshm_unmap(handle, this.#emptyViews() ? 0 : 1);
+    return true;
+  }
+
+  /** Empties all views. `false`: the buffer was transferred away, and somebody may hold the range for ever. */
+  #emptyViews(): boolean {
+    const buffer = this.#view?.buffer;
+    if (buffer === undefined || buffer.detached) return false;
+    try {
+      buffer.transfer(0);
+      return true;
+    } catch {
+      return false; // a buffer that the user made undetachable, as WebAssembly does
+    }
+  }
+
+  /** At the end of the process: detach, but wait for nobody. */
+  leave(): void {
+    if (this.#handle === 0) return;
+    native("segment").qshm_leave(this.#handle);
+    this.#handle = 0;
+    attached.delete(this);
+  }
+}
+
+let exitHookRegistered = false;
+
+function registerExitHook(): void {
+  if (exitHookRegistered) return;
+  exitHookRegistered = true;
+  runtime().onExit(leaveAll);
+}

@@ -1,0 +1,222 @@
+/**
+ * What exists, who uses it, and its removal. Listing and inspecting change nothing.
+ *
+ * @module
+ */
+
+import { native } from "../ffi/load.ts";
+import { NotFoundError, withLibrary } from "./errors.ts";
+import { checkKind, type Kind, KIND_NUMBERS } from "./kind.ts";
+import { outcome, outcomeError, outcomePath } from "./outcome.ts";
+import { type ProcessInfo, processInfo } from "./process_info.ts";
+import type { PlaceOptions } from "./shared_memory.ts";
+import { checkBoolean, checkOptions, encodeDirectory, encodeKey } from "./validate.ts";
+
+/** What is known of a segment without attaching to it. */
+export interface SegmentInfo {
+  /** What it is. */
+  readonly kind: Kind;
+  /** The key. One over 2,048 bytes is cut and ends in `…`; one that cannot be read is what the file name tells. */
+  readonly key: string;
+  /** The path of its file. */
+  readonly path: string;
+  /** Bytes of the payload; 0 where that cannot be told. */
+  readonly size: number;
+  /** Is it kept when nobody is attached? */
+  readonly persistent: boolean;
+  /**
+   * `live`: somebody is attached. `dead`: nobody is; the next create or attach reclaims it, unless it is persistent.
+   * `foreign`: made by another version, or no segment at all. `corrupt`: its control block is damaged.
+   */
+  readonly state: "live" | "dead" | "foreign" | "corrupt";
+  /** Who is attached, one entry an attachment. */
+  readonly attached: readonly ProcessInfo[];
+  /** Who holds the lock, if anybody. */
+  readonly lockOwner: ProcessInfo | undefined;
+}
+
+const STATES = { 1: "live", 2: "dead", 3: "foreign", 4: "corrupt" } as const;
+const KINDS = { 1: "memory", 2: "value", 3: "semaphore", 4: "instance" } as const;
+/** Offsets of `struct qshm_info`; the ids of the attached follow it. */
+const INFO = { kind: 0, state: 4, persistent: 12, size: 16, inode: 24, device: 32, owner: 40, attached: 48, keySize: 52, key: 56, end: 2104 };
+const HOLDER_SIZE = 24;
+
+/** A holder of an id: `struct qshm_holder`. */
+type Holders = ReadonlyMap<string, { readonly pid: number; readonly started: number }>;
+
+/**
+ * Lists all segments of a directory.
+ *
+ * @param options Which directory.
+ * @returns What exists, by kind and key; empty if nothing was ever made there.
+ * @throws {PermissionDeniedError} The directory is not safe to use.
+ *
+ * @example Usage
+ * ```ts
+ * import { list, SharedMemory } from "qshm";
+ *
+ * using _memory = SharedMemory.create("list-example", 1);
+ * console.assert(list().some(({ kind, key }) => kind === "memory" && key === "list-example"));
+ * ```
+ */
+export function list(options?: PlaceOptions): SegmentInfo[] {
+  const directory = encodeDirectory(checkOptions(options, ["directory"]).directory);
+  const { qshm_list } = withLibrary("list", "", () => native("inspect"));
+  const names = collect(4096, "list", "memory", "", (buffer) =>
+    qshm_list(directory, directory.length, buffer, buffer.length, outcome));
+  const devices = new Map<number, Holders>();
+  const found = new TextDecoder().decode(names).split("\0").filter((name) => name !== "").map((name) =>
+    inspectFile(new TextEncoder().encode(name), directory, devices, "memory", name)
+  );
+  return found.filter((info) => info !== undefined).sort((a, b) =>
+    compare(a.kind, b.kind) || compare(a.key, b.key)
+  );
+}
+
+/**
+ * Looks at one segment without attaching to it.
+ *
+ * @param kind What it is.
+ * @param key Its key.
+ * @param options Which directory.
+ * @returns What is known, or `undefined` if there is none.
+ * @throws {PermissionDeniedError} The directory, or what stands at the name, is not safe to use.
+ *
+ * @example Usage
+ * ```ts
+ * import { inspect, SharedMemory } from "qshm";
+ *
+ * using _memory = SharedMemory.create("inspect-example", 100);
+ * const info = inspect("memory", "inspect-example");
+ * console.assert(info?.state === "live" && info.size === 100);
+ * console.assert(info?.attached[0]?.pid === process.pid);
+ * ```
+ */
+export function inspect(kind: Kind, key: string, options?: PlaceOptions): SegmentInfo | undefined {
+  const directory = encodeDirectory(checkOptions(options, ["directory"]).directory);
+  const name = fileName(checkKind(kind), key, "inspect");
+  return inspectFile(name, directory, new Map(), kind, key);
+}
+
+/**
+ * Removes a segment's file. Those attached keep what they have, but nobody can join them.
+ *
+ * @param kind What it is.
+ * @param key Its key.
+ * @param options Which directory; `force`: also if it is in use, except a guard that is held.
+ * @returns Was there one?
+ * @throws {BusyError} It is in use, and named by whom.
+ *
+ * @example Usage
+ * ```ts
+ * import { remove, SharedMemory } from "qshm";
+ *
+ * SharedMemory.open("remove-example", 1, { persistent: true }).detach();
+ * console.assert(remove("memory", "remove-example") === true);
+ * console.assert(remove("memory", "remove-example") === false);
+ * ```
+ */
+export function remove(kind: Kind, key: string, options?: PlaceOptions & { force?: boolean }): boolean {
+  const { directory, force } = checkOptions(options, ["directory", "force"]);
+  const place = encodeDirectory(directory);
+  const forced = checkBoolean("Force", force, false);
+  const name = fileName(checkKind(kind), key, "remove");
+  const result = native("inspect").qshm_remove(name, name.length, place, place.length, forced ? 1 : 0, outcome);
+  if (result < 0) throw outcomeError(result, "remove", kind, key);
+  return result === 1;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function fileName(kind: Kind, key: string, operation: string): Uint8Array {
+  const bytes = encodeKey(key);
+  const name = new Uint8Array(192);
+  const length = withLibrary(operation, key, () => native("inspect"))
+    .qshm_file_name(KIND_NUMBERS[kind], bytes, bytes.length, name);
+  return name.subarray(0, length);
+}
+
+/** Calls until the buffer is large enough, and gives the bytes that were filled in. */
+function collect(size: number, operation: string, kind: Kind, key: string, call: (buffer: Uint8Array) => number): Uint8Array {
+  for (let buffer = new Uint8Array(size);;) {
+    const needed = call(buffer);
+    if (needed < 0) throw outcomeError(needed, operation, kind, key);
+    if (needed <= buffer.length) return buffer.subarray(0, needed);
+    buffer = new Uint8Array(needed * 2); // twice: others may be attaching meanwhile
+  }
+}
+
+function inspectFile(
+  name: Uint8Array,
+  directory: Uint8Array,
+  devices: Map<number, Holders>,
+  kind: Kind,
+  key: string,
+): SegmentInfo | undefined {
+  const { qshm_inspect } = native("inspect");
+  let bytes: Uint8Array;
+  try {
+    bytes = collect(8192, "inspect", kind, key, (buffer) =>
+      qshm_inspect(name, name.length, directory, directory.length, buffer, buffer.length, outcome));
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+  const path = outcomePath();
+  const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const number = (offset: number): number => fields.getUint32(offset, true);
+  const inode = fields.getFloat64(INFO.inode, true);
+  const device = fields.getFloat64(INFO.device, true);
+  const living = Array.from({ length: number(INFO.attached) }, (_, i) => number(INFO.end + 4 * i));
+  const owner = number(INFO.owner);
+
+  let holders: Holders = new Map();
+  if (living.length > 0) {
+    holders = devices.get(device) ?? findHolders(device);
+    devices.set(device, holders);
+  }
+  const processOf = (id: number): ProcessInfo => {
+    const holder = holders.get(`${inode}:${id}`);
+    return processInfo(id, holder?.pid ?? 0, holder?.started ?? 0, living.includes(id));
+  };
+  return {
+    kind: KINDS[number(INFO.kind) as keyof typeof KINDS],
+    key: keyOf(bytes.subarray(INFO.key, INFO.key + number(INFO.keySize)), name),
+    path,
+    size: fields.getFloat64(INFO.size, true),
+    persistent: number(INFO.persistent) !== 0,
+    state: STATES[number(INFO.state) as keyof typeof STATES],
+    attached: living.map(processOf),
+    lockOwner: owner === 0 ? undefined : processOf(owner),
+  };
+}
+
+/** The key as stored; without one, as far as the file name tells it. */
+function keyOf(stored: Uint8Array, name: Uint8Array): string {
+  if (stored.length > 0) {
+    const text = new TextDecoder().decode(stored);
+    return stored.length < 2048 ? text : `${text.replace(/\uFFFD$/, "")}…`;
+  }
+  const encoded = new TextDecoder().decode(name.subarray(2)).replace(/~[0-9a-f]{64}$/, "…");
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
+
+function findHolders(device: number): Holders {
+  const { qshm_holders } = native("inspect");
+  const bytes = collect(4096, "list", "memory", "", (buffer) => qshm_holders(device, buffer, buffer.length));
+  const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const holders = new Map<string, { pid: number; started: number }>();
+  for (let at = 0; at < bytes.length; at += HOLDER_SIZE) {
+    holders.set(`${fields.getFloat64(at, true)}:${fields.getUint32(at + 8, true)}`, {
+      pid: fields.getUint32(at + 12, true),
+      started: fields.getFloat64(at + 16, true),
+    });
+  }
+  return holders;
+}
