@@ -6,7 +6,7 @@
  */
 
 import { LoadError } from "../ffi/load.ts";
-import { ERROR_TABLE } from "./error_table.ts";
+import { ERROR_TABLE, type ErrorRow } from "./error_table.ts";
 
 /** What a {@linkcode QshmError} knows beyond its message. */
 export interface QshmErrorOptions extends ErrorOptions {
@@ -41,6 +41,7 @@ export interface QshmErrorOptions extends ErrorOptions {
  * ```
  */
 export class QshmError extends Error {
+  /** The name of the class. */
   override readonly name: string = "QshmError";
   /** A word that programs can compare, such as `"AlreadyExists"`: Qt's enumerator where one fits. */
   readonly code: string;
@@ -66,31 +67,37 @@ export class QshmError extends Error {
 
 /** The name is in use, or its contents are persistent. */
 export class AlreadyExistsError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "AlreadyExistsError";
 }
 
 /** There is nothing of this name, or nobody who used it is alive. */
 export class NotFoundError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "NotFoundError";
 }
 
 /** The segment exists with another size. */
 export class SizeMismatchError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "SizeMismatchError";
 }
 
 /** The system refuses access, or the directory or file is not safe to use. */
 export class PermissionDeniedError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "PermissionDeniedError";
 }
 
 /** The lock was taken away from its owner, or waiting for it could never end. */
 export class LockError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "LockError";
 }
 
 /** Another process is in the way: it uses what was to be removed, or is stopped inside an internal lock. */
 export class BusyError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "BusyError";
   /** That process, if it can be seen from here. */
   readonly pid: number | undefined;
@@ -104,21 +111,25 @@ export class BusyError extends QshmError {
 
 /** Memory, space in the directory, or file descriptors are exhausted. */
 export class OutOfResourcesError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "OutOfResourcesError";
 }
 
 /** The segment was made by another version, or is damaged, and must not be touched because it is in use or persistent. */
 export class IncompatibleError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "IncompatibleError";
 }
 
 /** This operating system, processor, runtime or file system is not supported. */
 export class UnsupportedPlatformError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "UnsupportedPlatformError";
 }
 
 /** The native library could not be loaded: the message lists every path tried and the remedy. */
 export class LibraryError extends QshmError {
+  /** The name of the class. */
   override readonly name: string = "LibraryError";
 }
 
@@ -148,16 +159,24 @@ export interface Failure {
   readonly pid?: number;
 }
 
+function reason(row: ErrorRow, why: string | undefined, syscall: string | undefined): string {
+  if (!why) return row.sentence;
+  if (syscall || row.about === undefined) return why;
+  return { it: "it ", directory: "its directory ", file: "the file at its name " }[row.about] + why;
+}
+
 /** The error for a negative result of the library. */
 export function errorOf(failure: Failure): Error {
   const { result, operation, key, subject, why, path, syscall, errno, pid } = failure;
-  const row = ERROR_TABLE[result] ?? { name: "UNKNOWN", code: "UnknownError" };
-  const reasons = [why || row.name];
-  if (syscall) reasons.push(`${syscall}, errno ${errno}`);
-  if (pid) reasons.push(`process ${pid}`);
-  const where = path ? ` (${path})` : "";
-  const advice = row.advice === undefined ? "" : `; ${row.advice}`;
-  const message = `Cannot ${operation} ${subject}: ${reasons.join(", ")}${where}${advice}`;
+  const row = ERROR_TABLE[result] ?? { name: "UNKNOWN", sentence: `the library reports ${result}`, code: "UnknownError" };
+  const details = [
+    ...(syscall ? [`${syscall}, errno ${errno}`] : []),
+    ...(pid ? [`process ${pid}`] : []),
+    ...(path ? [path] : []),
+  ];
+  const message = `Cannot ${operation} ${subject}: ${reason(row, why, syscall)}` +
+    (details.length > 0 ? ` (${details.join("; ")})` : "") +
+    (row.advice === undefined ? "" : `; ${row.advice}`);
   if (row.code === "InvalidArgument" || row.code === "NotAttached" || row.code === "KeyError") {
     return new TypeError(message);
   }
