@@ -1,0 +1,77 @@
+/** `npm run demo`: the main job on real processes, a line per step. Exits 0 only if every step came out as promised. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { testDirectory } from "../support/directory.ts";
+import { commandOf, type RuntimeName } from "../support/runtimes.ts";
+
+using directory = testDirectory();
+let failed = false;
+
+interface Program {
+  readonly child: ChildProcess;
+  /** The next line that it prints; "" at its end. */
+  line(): Promise<string>;
+  /** Lets it finish. */
+  end(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+function start(runtime: RuntimeName, program: string): Program {
+  const { command, args } = commandOf(runtime, new URL(program, import.meta.url).pathname);
+  const child = spawn(command, [...args], {
+    env: { ...process.env, QSHM_DIRECTORY: directory.path },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  return {
+    child,
+    line: async () => (await lines.next()).value ?? "",
+    end: async () => {
+      child.stdin!.end();
+      await exited;
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+function report(step: string, came: string, promised: string | RegExp): void {
+  const ok = typeof promised === "string" ? came === promised : promised.test(came);
+  failed ||= !ok;
+  console.log(`${ok ? "ok    " : "FAILED"} ${step}: ${came}${ok ? "" : `, promised was ${promised}`}`);
+}
+
+const writer = start("bun", "./write.ts");
+report("Bun", await writer.line(), 'created 1024 bytes and wrote "Hello from Bun"');
+const answerer = start("deno", "./answer.ts");
+report("Deno", await answerer.line(), 'locked, read "Hello from Bun", wrote "Hello back from Deno"');
+await answerer.end();
+const looker = start("node", "./look.ts");
+report("Node", await looker.line(), 'sees "Hello back from Deno"');
+await looker.end();
+await writer.end();
+report("All three have detached", directory.entries().join() || "nothing is left", "nothing is left");
+
+const starters = (["deno", "bun", "node"] as const).map((runtime) => start(runtime, "./once.ts"));
+const said = await Promise.all(starters.map((starter) => starter.line()));
+report("Three starts at once", [...said].sort().join(", "), "another instance runs, another instance runs, runs");
+await Promise.all(starters.map((starter, i) => said[i] === "runs" ? starter.kill() : starter.end()));
+const next = start("node", "./once.ts");
+report("The one that ran is killed (kill -9); the next start", await next.line(), "runs");
+await next.end();
+
+const owner = start("deno", "./own.ts");
+report("Deno", await owner.line(), "holds the lock");
+const waiter = start("bun", "./wait.ts");
+report("Bun", await waiter.line(), `waits for process ${owner.child.pid}`);
+await owner.kill();
+report("Deno is killed (kill -9); Bun", await waiter.line(), "has the lock, ownerDied: true");
+await waiter.end();
+report("At the end", directory.entries().join() || "nothing is left", "nothing is left");
+
+process.exitCode = failed ? 1 : 0;
