@@ -84,16 +84,12 @@ function load(): string {
   );
 }
 
-const groups = new Map<GroupName, unknown>();
-
-/** The functions of a group of symbols, bound at first use. */
-export function native<G extends GroupName>(group: G): Group<G> {
-  let functions = groups.get(group) as Group<G> | undefined;
-  if (functions === undefined) {
-    functions = bind(SYMBOLS[group] as Table) as unknown as Group<G>;
-    groups.set(group, functions);
-  }
-  return functions;
+/**
+ * Binds a group of symbols. Every module binds its own at first use, and keeps it in a variable of its own: so the
+ * runtimes' compilers see through to the native function.
+ */
+export function native<G extends GroupName>(name: G): Group<G> {
+  return bind(SYMBOLS[name] as Table) as unknown as Group<G>;
 }
 
 /** Binds any table of symbols of the library in use. */

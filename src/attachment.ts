@@ -9,10 +9,22 @@
  */
 
 import { native, runtime } from "../ffi/load.ts";
+import type { Group } from "../ffi/native.ts";
 import { errorOf, withLibrary } from "./errors.ts";
 import { type Kind, KIND_NOUNS, KIND_NUMBERS } from "./kind.ts";
 import { CREATED, outcome, outcomeError, outcomeFlags, outcomePath, outcomeSize, RECOVERED } from "./outcome.ts";
 import { encodeDirectory, encodeKey } from "./validate.ts";
+
+let segmentFunctions: Group<"segment"> | undefined;
+let viewFunctions: Group<"view"> | undefined;
+
+function segments(): Group<"segment"> {
+  return segmentFunctions ??= native("segment");
+}
+
+function views(): Group<"view"> {
+  return viewFunctions ??= native("view");
+}
 
 const HOW = { create: 1, attach: 2, open: 3 } as const;
 const READ_ONLY = 4;
@@ -55,7 +67,7 @@ export class Attachment {
     const { kind, operation, key, size, directory, mode, persistent, readOnly } = request;
     const keyBytes = encodeKey(key);
     const directoryBytes = encodeDirectory(directory);
-    const { qshm_open } = withLibrary(operation, key, () => native("segment"));
+    const { qshm_open } = withLibrary(operation, key, segments);
     const how = HOW[operation] | (readOnly ? READ_ONLY : 0) | (persistent ? PERSISTENT : 0);
     const handle = qshm_open(
       KIND_NUMBERS[kind],
@@ -112,7 +124,7 @@ export class Attachment {
   /** The payload without a copy; there is exactly one buffer an attachment, so that detach can empty every view. */
   get data(): Uint8Array<ArrayBuffer> {
     if (this.#view === undefined && this.#handle !== 0) {
-      const address = native("view").qshm_payload(this.#handle);
+      const address = views().qshm_payload(this.#handle);
       if (address === null) throw this.error(-15, "map");
       this.#view = new Uint8Array(runtime().view(address, this.#size));
     }
@@ -122,7 +134,7 @@ export class Attachment {
   /** Ends the attachment; `false` if it had ended. Every view becomes empty. */
   detach(): boolean {
     if (this.#handle === 0) return false;
-    const { qshm_detach, qshm_unmap } = native("segment");
+    const { qshm_detach, qshm_unmap } = segments();
     const handle = this.#handle;
     this.#handle = 0;
     attached.delete(this);
@@ -146,7 +158,7 @@ export class Attachment {
   /** At the end of the process: detach, but wait for nobody. */
   leave(): void {
     if (this.#handle === 0) return;
-    native("segment").qshm_leave(this.#handle);
+    segments().qshm_leave(this.#handle);
     this.#handle = 0;
     attached.delete(this);
   }

@@ -5,6 +5,7 @@
  */
 
 import { native } from "../ffi/load.ts";
+import type { Group } from "../ffi/native.ts";
 import { NotFoundError, withLibrary } from "./errors.ts";
 import { checkKind, type Kind, KIND_NUMBERS } from "./kind.ts";
 import { outcome, outcomeError, outcomePath } from "./outcome.ts";
@@ -35,6 +36,12 @@ export interface SegmentInfo {
   readonly lockOwner: ProcessInfo | undefined;
 }
 
+let functions: Group<"inspect"> | undefined;
+
+function library(): Group<"inspect"> {
+  return functions ??= native("inspect");
+}
+
 const STATES = { 1: "live", 2: "dead", 3: "foreign", 4: "corrupt" } as const;
 const KINDS = { 1: "memory", 2: "value", 3: "semaphore", 4: "instance" } as const;
 /** Offsets of `struct qshm_info`; the ids of the attached follow it. */
@@ -61,7 +68,7 @@ type Holders = ReadonlyMap<string, { readonly pid: number; readonly started: num
  */
 export function list(options?: PlaceOptions): SegmentInfo[] {
   const directory = encodeDirectory(checkOptions(options, ["directory"]).directory);
-  const { qshm_list } = withLibrary("list", "", () => native("inspect"));
+  const { qshm_list } = withLibrary("list", "", library);
   const names = collect(4096, "list", "memory", "", (buffer) =>
     qshm_list(directory, directory.length, buffer, buffer.length, outcome));
   const devices = new Map<number, Holders>();
@@ -121,7 +128,7 @@ export function remove(kind: Kind, key: string, options?: PlaceOptions & { force
   const place = encodeDirectory(directory);
   const forced = checkBoolean("Force", force, false);
   const name = fileName(checkKind(kind), key, "remove");
-  const result = native("inspect").qshm_remove(name, name.length, place, place.length, forced ? 1 : 0, outcome);
+  const result = library().qshm_remove(name, name.length, place, place.length, forced ? 1 : 0, outcome);
   if (result < 0) throw outcomeError(result, "remove", kind, key);
   return result === 1;
 }
@@ -133,7 +140,7 @@ function compare(a: string, b: string): number {
 function fileName(kind: Kind, key: string, operation: string): Uint8Array {
   const bytes = encodeKey(key);
   const name = new Uint8Array(192);
-  const length = withLibrary(operation, key, () => native("inspect"))
+  const length = withLibrary(operation, key, library)
     .qshm_file_name(KIND_NUMBERS[kind], bytes, bytes.length, name);
   return name.subarray(0, length);
 }
@@ -155,7 +162,7 @@ function inspectFile(
   kind: Kind,
   key: string,
 ): SegmentInfo | undefined {
-  const { qshm_inspect } = native("inspect");
+  const { qshm_inspect } = library();
   let bytes: Uint8Array;
   try {
     bytes = collect(8192, "inspect", kind, key, (buffer) =>
@@ -208,7 +215,7 @@ function keyOf(stored: Uint8Array, name: Uint8Array): string {
 }
 
 function findHolders(device: number): Holders {
-  const { qshm_holders } = native("inspect");
+  const { qshm_holders } = library();
   const bytes = collect(4096, "list", "memory", "", (buffer) => qshm_holders(device, buffer, buffer.length));
   const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const holders = new Map<string, { pid: number; started: number }>();

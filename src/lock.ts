@@ -9,6 +9,7 @@
  */
 
 import { native } from "../ffi/load.ts";
+import type { Group } from "../ffi/native.ts";
 import type { Attachment } from "./attachment.ts";
 import { timeoutError } from "./errors.ts";
 import { startTimer, type Timer, type Wait } from "./wait.ts";
@@ -19,6 +20,12 @@ export interface Lock extends Disposable {
   readonly ownerDied: boolean;
   /** Frees the lock. Doing so again is nothing. Throws {@linkcode LockError} if the lock was taken away. */
   unlock(): void;
+}
+
+let functions: Group<"lock"> | undefined;
+
+function library(): Group<"lock"> {
+  return functions ??= native("lock");
 }
 
 const TAKEN_DIED = 2;
@@ -71,14 +78,14 @@ export class LockQueue {
   tryLock(): Lock | undefined {
     const handle = this.#attachment.handle("lock");
     return this.#held === undefined && this.#waiters.length === 0
-      ? this.#result(native("lock").qshm_try_lock(handle))
+      ? this.#result(library().qshm_try_lock(handle))
       : undefined;
   }
 
   /** Blocks the thread. Goes before tasks that wait: they cannot run meanwhile. */
   lockSync(timeout: number): Lock {
     const handle = this.#attachment.handle("lock");
-    const lock = this.#result(native("lock").qshm_wait_lock(handle, timeout));
+    const lock = this.#result(library().qshm_wait_lock(handle, timeout));
     if (lock === undefined) throw timeoutError(`the lock of ${this.#attachment.subject}`, timeout);
     return lock;
   }
@@ -116,7 +123,8 @@ export class LockQueue {
   unlock(lock: HeldLock): void {
     if (this.#held !== lock) return;
     this.#held = undefined;
-    const result = native("lock").qshm_unlock(this.#attachment.handle("unlock"));
+    if (!this.#attachment.isAttached) return; // the process is ending: its exit hook has freed everything
+    const result = library().qshm_unlock(this.#attachment.handle("unlock"));
     this.#interval = FIRST_INTERVAL;
     if (this.#waiters.length > 0) queueMicrotask(() => this.#turn());
     if (result === LOCK_LOST) {
@@ -149,7 +157,7 @@ export class LockQueue {
     if (first === undefined || !this.#attachment.isAttached) return;
     try {
       const lock = this.#held === undefined
-        ? this.#result(native("lock").qshm_poll_lock(this.#attachment.handle("lock")))
+        ? this.#result(library().qshm_poll_lock(this.#attachment.handle("lock")))
         : undefined;
       if (lock !== undefined) {
         this.#waiters.shift();
@@ -190,7 +198,7 @@ export class LockQueue {
     if (this.#waiters.length > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-    native("lock").qshm_cancel_lock(this.#attachment.handle("lock"));
+    library().qshm_cancel_lock(this.#attachment.handle("lock"));
   }
 
   #settle(waiter: Waiter, how: () => void): void {

@@ -5,6 +5,7 @@
  */
 
 import { native } from "../ffi/load.ts";
+import type { Group } from "../ffi/native.ts";
 import { Attachment } from "./attachment.ts";
 import { AlreadyExistsError, NotFoundError } from "./errors.ts";
 import { type Lock, LockQueue } from "./lock.ts";
@@ -33,6 +34,17 @@ export interface LifeOptions extends PlaceOptions {
 export interface AttachOptions extends PlaceOptions {
   /** Write methods throw, and `data` is a private copy-on-write view. Default: `false`. */
   readOnly?: boolean;
+}
+
+let memoryFunctions: Group<"memory"> | undefined;
+let lockFunctions: Group<"lock"> | undefined;
+
+function copying(): Group<"memory"> {
+  return memoryFunctions ??= native("memory");
+}
+
+function locking(): Group<"lock"> {
+  return lockFunctions ??= native("lock");
 }
 
 const LIFE_OPTIONS = ["directory", "persistent", "mode"] as const;
@@ -268,7 +280,7 @@ export class SharedMemory implements Disposable {
     const handle = this.#attachment.handle("read");
     this.#checkRange(offset, length ?? 0);
     const copy = new Uint8Array(length ?? this.size - offset);
-    this.#check(native("memory").qshm_read(handle, offset, copy, copy.length), "read");
+    this.#check(copying().qshm_read(handle, offset, copy, copy.length), "read");
     return copy;
   }
 
@@ -293,7 +305,7 @@ export class SharedMemory implements Disposable {
     checkBytes("Target", target);
     this.#checkRange(offset, 0);
     const length = Math.min(target.length, this.size - offset);
-    this.#check(native("memory").qshm_read(handle, offset, target, length), "read");
+    this.#check(copying().qshm_read(handle, offset, target, length), "read");
     return length;
   }
 
@@ -317,7 +329,7 @@ export class SharedMemory implements Disposable {
    */
   write(bytes: Uint8Array, offset = 0): void {
     const handle = this.#checkWrite(bytes, offset);
-    this.#check(native("memory").qshm_write(handle, offset, bytes, bytes.length), "write");
+    this.#check(copying().qshm_write(handle, offset, bytes, bytes.length), "write");
   }
 
   /**
@@ -341,7 +353,7 @@ export class SharedMemory implements Disposable {
    */
   writeIfChanged(bytes: Uint8Array, offset = 0): boolean {
     const handle = this.#checkWrite(bytes, offset);
-    return this.#check(native("memory").qshm_write_if_changed(handle, offset, bytes, bytes.length), "write") === 1;
+    return this.#check(copying().qshm_write_if_changed(handle, offset, bytes, bytes.length), "write") === 1;
   }
 
   /**
@@ -415,7 +427,7 @@ export class SharedMemory implements Disposable {
   /** Who holds the lock: `undefined` if it is free. */
   get lockOwner(): ProcessInfo | undefined {
     const process = new Uint8Array(PROCESS_SIZE);
-    const result = native("lock").qshm_lock_owner(this.#attachment.handle("ask for the lock of"), process);
+    const result = locking().qshm_lock_owner(this.#attachment.handle("ask for the lock of"), process);
     return this.#check(result, "ask for the lock of") === 1 ? readProcess(process) : undefined;
   }
 
@@ -442,13 +454,13 @@ export class SharedMemory implements Disposable {
     const id = expected === undefined ? 0 : idOf(expected);
     if (id === undefined) throw new TypeError("Expected must be a ProcessInfo as read from lockOwner");
     const process = new Uint8Array(PROCESS_SIZE);
-    const result = native("lock").qshm_force_unlock(handle, id, process);
+    const result = locking().qshm_force_unlock(handle, id, process);
     return this.#check(result, "unlock") === 1 ? readProcess(process) : undefined;
   }
 
   /** Counts the changes: 0 to 2^31-1, then it wraps, so compare for equality only. */
   get revision(): number {
-    const result = native("memory").qshm_revision(this.#attachment.handle("read"));
+    const result = copying().qshm_revision(this.#attachment.handle("read"));
     return this.#check(result, "read");
   }
 

@@ -146,24 +146,17 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
 /* Takes the memory out of use. With a view in JavaScript's hands its range must stay mapped. */
 static void release_memory(struct qshm__attachment *a)
 {
-    void *view = a->view;
-    if (view == NULL) {
-        if (a->read_only) {
-            qshm__os_unmap(a->payload, a->payload_size);
-            qshm__os_unmap(a->control, a->control_size);
-        } else {
-            qshm__os_unmap(a->control, a->control_size + a->payload_size);
-        }
-    } else {
-        qshm__os_neutralise(view, a->payload_size);
+    if (a->view == NULL || a->view != a->payload) {
+        qshm__segment_unmap(a);
+    } else { /* the view is the second half of the one mapping */
         qshm__os_unmap(a->control, a->control_size);
-        if (a->read_only) {
-            qshm__os_unmap(a->payload, a->payload_size);
-        }
+        a->control = NULL;
+        a->payload = NULL;
+    }
+    if (a->view != NULL) {
+        qshm__os_neutralise(a->view, a->payload_size);
         a->neutralised = true;
     }
-    a->control = NULL;
-    a->payload = NULL;
 }
 
 static struct qshm__attachment *find(uint32_t handle)

@@ -207,7 +207,7 @@ static int map(struct qshm__attachment *attachment, uint32_t kind, uint64_t payl
     return 0;
 }
 
-static void unmap(struct qshm__attachment *attachment)
+void qshm__segment_unmap(struct qshm__attachment *attachment)
 {
     if (attachment->read_only) {
         qshm__os_unmap(attachment->payload, attachment->payload_size);
@@ -216,6 +216,7 @@ static void unmap(struct qshm__attachment *attachment)
         qshm__os_unmap(attachment->control, attachment->control_size + attachment->payload_size);
     }
     attachment->control = NULL;
+    attachment->payload = NULL;
 }
 
 static void adopt(struct qshm__attachment *attachment, const struct qshm__directory *directory, const char *name,
@@ -309,7 +310,7 @@ static int build(struct qshm__attachment *attachment, const struct qshm__directo
     if (r == 0) {
         return 0;
     }
-    unmap(attachment);
+    qshm__segment_unmap(attachment);
 drop:
     qshm__os_drop_draft(directory->fd, draft);
     attachment->fd = -1;
@@ -358,7 +359,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
         r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
     }
     if (built) {
-        unmap(attachment);
+        qshm__segment_unmap(attachment);
         qshm__os_drop_draft(directory->fd, &draft);
         attachment->fd = -1;
     }
@@ -430,7 +431,7 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
             qshm__trace("attached %s/%s as id %u", directory->path, request->name, attachment->id);
             return 0;
         }
-        unmap(attachment);
+        qshm__segment_unmap(attachment);
     }
     let_go(&existing.fd);
     attachment->fd = -1;
@@ -553,6 +554,9 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
             qshm__registry_unlock(attachment->fd);
         }
     }
+    if (attachment->id == 0) {
+        qshm__os_unlock_range(attachment->fd, QSHM_RANGE_B, QSHM_IDS);
+    }
     qshm__os_close(attachment->fd);
     qshm__os_close(attachment->directory);
 }
@@ -602,14 +606,16 @@ static void sweep_file(const struct qshm__directory *directory, const char *name
     if (qshm__segment_open_file(directory, name, true, &fd, &file, &ignored) < 0 || fd < 0) {
         return;
     }
-    struct qshm__inspection seen = qshm__segment_classify(fd, &file, qshm__kind_of_name(name));
-    bool ours = draft || (seen.layout != 0 && !seen.persistent);
-    if (ours && qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0 &&
-        is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
-        qshm__os_unlink(directory->fd, name);
-        qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
+    if (qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0) {
+        struct qshm__inspection seen = qshm__segment_classify(fd, &file, qshm__kind_of_name(name));
+        bool ours = draft || (seen.layout != 0 && !seen.persistent);
+        if (ours && is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
+            qshm__os_unlink(directory->fd, name);
+            qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
+        }
+        qshm__registry_unlock(fd);
     }
-    let_go(&fd);
+    qshm__os_close(fd);
 }
 
 /* Guards are left alone: the next holder is to learn that the last one crashed. */

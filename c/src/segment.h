@@ -30,6 +30,8 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
 /* Lets go of the file; memory stays mapped. At the exit of the process nobody is waited for, and a lock that is still
  * held counts as its owner's death. */
 void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit);
+/* Gives the mappings back. */
+void qshm__segment_unmap(struct qshm__attachment *attachment);
 /* 1 removed, 0 not there. */
 int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure);
 
