@@ -302,9 +302,9 @@ export class SharedMemory implements Disposable {
    */
   readInto(target: Uint8Array, offset = 0): number {
     const handle = this.#attachment.handle("read");
-    checkBytes("Target", target);
+    const capacity = checkBytes("Target", target);
     this.#checkRange(offset, 0);
-    const length = Math.min(target.length, this.size - offset);
+    const length = Math.min(capacity, this.size - offset);
     this.#check(copying().qshm_read(handle, offset, target, length), "read");
     return length;
   }
@@ -328,8 +328,9 @@ export class SharedMemory implements Disposable {
    * ```
    */
   write(bytes: Uint8Array, offset = 0): void {
-    const handle = this.#checkWrite(bytes, offset);
-    this.#check(copying().qshm_write(handle, offset, bytes, bytes.length), "write");
+    const handle = this.#attachment.handle("write");
+    const length = this.#checkWrite(bytes, offset);
+    this.#check(copying().qshm_write(handle, offset, bytes, length), "write");
   }
 
   /**
@@ -352,8 +353,9 @@ export class SharedMemory implements Disposable {
    * ```
    */
   writeIfChanged(bytes: Uint8Array, offset = 0): boolean {
-    const handle = this.#checkWrite(bytes, offset);
-    return this.#check(copying().qshm_write_if_changed(handle, offset, bytes, bytes.length), "write") === 1;
+    const handle = this.#attachment.handle("write");
+    const length = this.#checkWrite(bytes, offset);
+    return this.#check(copying().qshm_write_if_changed(handle, offset, bytes, length), "write") === 1;
   }
 
   /**
@@ -515,12 +517,12 @@ export class SharedMemory implements Disposable {
     checkInteger("Length", length, 0, this.size - offset);
   }
 
+  /** Gives how many bytes there are to write. */
   #checkWrite(bytes: Uint8Array, offset: number): number {
-    const handle = this.#attachment.handle("write");
     if (this.readOnly) throw new TypeError(`Cannot write ${this.#attachment.subject}: it is attached read-only`);
-    checkBytes("Bytes", bytes);
-    this.#checkRange(offset, bytes.length);
-    return handle;
+    const length = checkBytes("Bytes", bytes);
+    this.#checkRange(offset, length);
+    return length;
   }
 
   #check(result: number, operation: string): number {

@@ -70,10 +70,20 @@ export function checkTimeout(value: unknown): number {
   return value;
 }
 
-/** Checks that something is bytes. */
-export function checkBytes(name: string, value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array: got ${describe(value)}`);
-  return value;
+const typedArray = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Uint8Array.prototype)) as unknown as {
+  length: { get(this: unknown): number };
+  [Symbol.toStringTag]: { get(this: unknown): string | undefined };
+};
+const lengthOf = typedArray.length.get;
+const tagOf = typedArray[Symbol.toStringTag].get;
+
+/**
+ * Checks that something is bytes, and gives their true number: a subclass, or a property of its own, may make `length`
+ * say anything, and the library would believe it.
+ */
+export function checkBytes(name: string, value: unknown): number {
+  if (tagOf.call(value) !== "Uint8Array") throw new TypeError(`${name} must be a Uint8Array: got ${describe(value)}`);
+  return lengthOf.call(value);
 }
 
 /** Checks an options bag: an object without names that mean nothing, so that a misspelt option does not go unseen. */

@@ -1,11 +1,10 @@
 /*
- * api.c - the entry points. Each checks its arguments, finds the attachment, and calls the file that owns the concept.
+ * api.c - the entry points for segments and their locks (inspect.c has the others). Each checks its arguments, finds the attachment, and calls the file that owns the concept.
  *
  * Invariant: no argument, however wrong, makes an entry point read or write outside what the caller passed: handles are
  * looked up, sizes and offsets are checked against the attachment, pointers with a size of 0 are not looked at, and
  * NULL with another size is refused.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../qshm.h"
@@ -14,8 +13,8 @@
 #include "handle.h"
 #include "liveness.h"
 #include "lock.h"
-#include "names.h"
 #include "os.h"
+#include "outcome.h"
 #include "segment.h"
 
 _Static_assert(sizeof(struct qshm_outcome) == 4760, "the outcome's layout is part of the ABI");
@@ -23,8 +22,6 @@ _Static_assert(offsetof(struct qshm_outcome, size) == 16 && offsetof(struct qshm
                    offsetof(struct qshm_outcome, why) == 48 && offsetof(struct qshm_outcome, path) == 152,
                "the outcome's layout is part of the ABI");
 _Static_assert(sizeof(struct qshm_process) == 24 && offsetof(struct qshm_process, started) == 16, "part of the ABI");
-_Static_assert(sizeof(struct qshm_info) == 2104 && offsetof(struct qshm_info, key) == 56, "part of the ABI");
-_Static_assert(sizeof(struct qshm_holder) == 24, "part of the ABI");
 
 /* --- arguments ------------------------------------------------------------------------------------------------------- */
 
@@ -32,56 +29,6 @@ _Static_assert(sizeof(struct qshm_holder) == 24, "part of the ABI");
 static bool is_size(double value)
 {
     return value >= 0 && value <= 9007199254740992.0 && value == (double)(uint64_t)value;
-}
-
-static bool is_kind(uint32_t kind)
-{
-    return kind >= QSHM_KIND_MEMORY && kind <= QSHM_KIND_INSTANCE;
-}
-
-static bool is_buffer(const void *pointer, uint32_t size)
-{
-    return pointer != NULL || size == 0;
-}
-
-/* --- outcomes -------------------------------------------------------------------------------------------------------- */
-
-static void copy_text(char *to, size_t capacity, const char *from)
-{
-    size_t length = from == NULL ? 0 : strlen(from);
-    length = length < capacity - 1 ? length : capacity - 1;
-    if (length > 0) {
-        memcpy(to, from, length);
-    }
-    to[length] = '\0';
-}
-
-static void set_path(struct qshm_outcome *outcome, const char *directory, const char *name)
-{
-    copy_text(outcome->path, sizeof outcome->path, directory);
-    size_t length = strlen(outcome->path);
-    if (name[0] != '\0' && length > 0) {
-        if (outcome->path[length - 1] != '/') {
-            outcome->path[length++] = '/';
-        }
-        copy_text(outcome->path + length, sizeof outcome->path - length, name);
-    }
-}
-
-/* Fills in what a failure says, and returns `result`. */
-static int finish(struct qshm_outcome *outcome, int result, const struct qshm__failure *failure)
-{
-    outcome->os_error = result < 0 ? failure->os_error : 0;
-    outcome->pid = result < 0 ? failure->pid : 0;
-    outcome->layout = result < 0 ? failure->layout : 0;
-    copy_text(outcome->call, sizeof outcome->call, result < 0 ? failure->call : NULL);
-    copy_text(outcome->why, sizeof outcome->why, result >= 0 ? NULL : failure->os_error != 0 ? strerror(failure->os_error) : failure->why);
-    return result;
-}
-
-static void clear(struct qshm_outcome *outcome)
-{
-    memset(outcome, 0, offsetof(struct qshm_outcome, path) + 1);
 }
 
 /* --- segments -------------------------------------------------------------------------------------------------------- */
@@ -92,7 +39,7 @@ static bool is_sound_request(uint32_t kind, uint32_t how, uint32_t mode, double 
     bool creates = (how & QSHM_CREATE) != 0;
     bool read_only = (how & QSHM_READ_ONLY) != 0;
     bool needs_size = creates && (kind == QSHM_KIND_MEMORY || kind == QSHM_KIND_VALUE);
-    return is_kind(kind) && (how & ~known) == 0 && (how & (QSHM_CREATE | QSHM_ATTACH)) != 0 && !(creates && read_only) &&
+    return qshm__is_kind(kind) && (how & ~known) == 0 && (how & (QSHM_CREATE | QSHM_ATTACH)) != 0 && !(creates && read_only) &&
            (mode == 0 || ((mode & ~0770u) == 0 && (mode & 0600) == 0600)) && is_size(size) && (!needs_size || size > 0);
 }
 
@@ -103,8 +50,8 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
     if (out == NULL) {
         return QSHM_E_ARGUMENT;
     }
-    clear(out);
-    if (!is_sound_request(kind, how, mode, size) || !is_buffer(key, key_size) || !is_buffer(directory, directory_size)) {
+    qshm__outcome_clear(out);
+    if (!is_sound_request(kind, how, mode, size) || !qshm__is_buffer(key, key_size) || !qshm__is_buffer(directory, directory_size)) {
         return QSHM_E_ARGUMENT;
     }
     struct qshm__request request = {.kind = kind,
@@ -116,13 +63,13 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
     struct qshm__failure failure = {0};
     int r = qshm__file_name(kind, key, key_size, request.name);
     if (r < 0) {
-        return finish(out, r, &failure);
+        return qshm__outcome_finish(out, r, &failure);
     }
     struct qshm__directory place;
     r = qshm__directory_open(&place, directory, directory_size, (how & QSHM_CREATE) != 0, &failure);
-    set_path(out, place.path, r < 0 && r != QSHM_E_NOT_FOUND ? "" : request.name);
+    qshm__outcome_set_path(out, place.path, r < 0 && r != QSHM_E_NOT_FOUND ? "" : request.name);
     if (r < 0) {
-        return finish(out, r, &failure);
+        return qshm__outcome_finish(out, r, &failure);
     }
     struct qshm__attachment *attachment = qshm__handle_reserve();
     struct qshm__result result = {0};
@@ -138,7 +85,7 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
             qshm__handle_free(attachment);
         }
         qshm__directory_close(&place);
-        return finish(out, r, &failure);
+        return qshm__outcome_finish(out, r, &failure);
     }
     return (int32_t)qshm__handle_publish(attachment);
 }
@@ -369,196 +316,4 @@ int32_t qshm_lock_owner(uint32_t handle, void *process)
 int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process)
 {
     WITH_LOCK(handle, process == NULL ? QSHM_E_ARGUMENT : describe_owner(a, qshm__lock_force(a, expected_id), process));
-}
-
-/* --- what exists ------------------------------------------------------------------------------------------------------- */
-
-int32_t qshm_file_name(uint32_t kind, const void *key, uint32_t key_size, void *name)
-{
-    if (!is_kind(kind) || !is_buffer(key, key_size) || name == NULL) {
-        return QSHM_E_ARGUMENT;
-    }
-    return qshm__file_name(kind, key, key_size, name);
-}
-
-/* Collects into a caller's buffer that may be too small, and counts what would have been needed. */
-struct collector {
-    uint8_t *bytes;
-    uint32_t capacity, needed;
-};
-
-static void collect(struct collector *to, const void *bytes, uint32_t size)
-{
-    if (to->needed <= to->capacity && size <= to->capacity - to->needed) {
-        memcpy(to->bytes + to->needed, bytes, size);
-    }
-    to->needed += size;
-}
-
-int32_t qshm_list(const void *directory, uint32_t directory_size, void *names, uint32_t capacity, void *outcome)
-{
-    struct qshm_outcome *out = outcome;
-    if (out == NULL || !is_buffer(directory, directory_size) || !is_buffer(names, capacity)) {
-        return QSHM_E_ARGUMENT;
-    }
-    clear(out);
-    struct qshm__failure failure = {0};
-    struct qshm__directory place;
-    int r = qshm__directory_open(&place, directory, directory_size, false, &failure);
-    set_path(out, place.path, "");
-    if (r == QSHM_E_NOT_FOUND) {
-        return 0; /* no directory yet: nothing in it */
-    }
-    if (r < 0) {
-        return finish(out, r, &failure);
-    }
-    struct collector to = {.bytes = names, .capacity = capacity};
-    _Alignas(8) char entries[16384];
-    while ((r = qshm__os_read_directory(place.fd, entries, sizeof entries)) > 0) {
-        uint32_t offset = 0;
-        const char *name;
-        while ((name = qshm__os_next_name(entries, (uint32_t)r, &offset)) != NULL) {
-            if (qshm__kind_of_name(name) != 0) {
-                collect(&to, name, (uint32_t)strlen(name) + 1);
-            }
-        }
-    }
-    qshm__directory_close(&place);
-    return r < 0 ? finish(out, qshm__fail_call(&failure, "getdents64", r), &failure) : (int32_t)to.needed;
-}
-
-/* Copies a name out of the caller's bytes, if it is one that a segment can have. */
-static bool take_name(const void *bytes, uint32_t size, char name[QSHM_NAME_CAPACITY])
-{
-    if (bytes == NULL || size == 0 || size >= QSHM_NAME_CAPACITY || memchr(bytes, '/', size) != NULL ||
-        memchr(bytes, '\0', size) != NULL) {
-        return false;
-    }
-    memcpy(name, bytes, size);
-    name[size] = '\0';
-    return qshm__kind_of_name(name) != 0;
-}
-
-/* The key that stands in the segment, if it is the one of this name. */
-static void read_key(int fd, const char *name, struct qshm_info *info)
-{
-    struct {
-        uint32_t size;
-        char bytes[QSHM_STORED_KEY];
-    } stored;
-    char check[QSHM_NAME_CAPACITY];
-    if (qshm__os_read(fd, &stored, sizeof stored, offsetof(struct qshm__control, key_size)) != (int)sizeof stored) {
-        return;
-    }
-    bool whole = stored.size <= QSHM_STORED_KEY;
-    if (whole && (qshm__file_name(info->kind, (const uint8_t *)stored.bytes, stored.size, check) < 0 || strcmp(check, name) != 0)) {
-        return; /* scribbled over */
-    }
-    info->key_size = whole ? stored.size : QSHM_STORED_KEY;
-    memcpy(info->key, stored.bytes, info->key_size);
-}
-
-static int inspect_file(int fd, const char *name, const struct qshm__stat *file, struct qshm_info *info,
-                        struct collector *to)
-{
-    struct qshm__inspection seen = qshm__segment_classify(fd, file, info->kind);
-    info->state = seen.state;
-    info->layout = seen.layout;
-    info->persistent = seen.persistent;
-    info->size = (double)seen.size;
-    info->inode = (double)file->inode;
-    info->device = (double)file->device;
-    info->held = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL) == 1;
-    enum { MOST = 4096 };
-    uint32_t *ids = malloc(MOST * sizeof *ids);
-    uint32_t living = ids == NULL ? 0 : qshm__living_ids(fd, ids, MOST);
-    living = living < MOST ? living : MOST;
-    info->attached = living;
-    if (seen.state == QSHM_LIVE) {
-        bool used = living > 0 || qshm__os_range_held(fd, QSHM_RANGE_B, QSHM_IDS, NULL) == 1;
-        info->state = used ? QSHM_LIVE : QSHM_DEAD;
-        uint64_t word;
-        if (qshm__os_read(fd, &word, sizeof word, offsetof(struct qshm__control, lock)) == (int)sizeof word) {
-            info->lock_owner = (uint32_t)word & 0x7fffffff;
-        }
-        read_key(fd, name, info);
-    }
-    collect(to, info, sizeof *info);
-    collect(to, ids, living * (uint32_t)sizeof *ids);
-    free(ids);
-    return (int)to->needed;
-}
-
-int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size, void *info,
-                     uint32_t capacity, void *outcome)
-{
-    struct qshm_outcome *out = outcome;
-    char file_name[QSHM_NAME_CAPACITY];
-    if (out == NULL || !take_name(name, name_size, file_name) || !is_buffer(directory, directory_size) ||
-        !is_buffer(info, capacity)) {
-        return QSHM_E_ARGUMENT;
-    }
-    clear(out);
-    struct qshm__failure failure = {0};
-    struct qshm__directory place;
-    int r = qshm__directory_open(&place, directory, directory_size, false, &failure);
-    set_path(out, place.path, file_name);
-    if (r < 0) {
-        return finish(out, r, &failure);
-    }
-    int fd;
-    struct qshm__stat file;
-    r = qshm__segment_open_file(&place, file_name, false, &fd, &file, &failure);
-    if (r == 0 && fd < 0) {
-        r = qshm__fail_check(&failure, QSHM_E_NOT_FOUND, "does not exist");
-    } else if (r == 0) {
-        struct qshm_info found = {.kind = qshm__kind_of_name(file_name)};
-        struct collector to = {.bytes = info, .capacity = capacity};
-        r = inspect_file(fd, file_name, &file, &found, &to);
-        qshm__os_close(fd);
-    }
-    qshm__directory_close(&place);
-    return finish(out, r, &failure);
-}
-
-static void collect_holder(void *context, uint64_t inode, uint64_t at, uint32_t pid)
-{
-    struct qshm_holder holder = {.inode = (double)inode,
-                                 .id = (uint32_t)(at - QSHM_RANGE_A),
-                                 .pid = pid,
-                                 .started = qshm__os_process_started(pid)};
-    collect(context, &holder, sizeof holder);
-}
-
-int32_t qshm_holders(double device, void *holders, uint32_t capacity)
-{
-    if (!is_buffer(holders, capacity) || !(device >= 0 && device < 1.8e19)) {
-        return QSHM_E_ARGUMENT;
-    }
-    struct collector to = {.bytes = holders, .capacity = capacity};
-    qshm__os_each_lock((uint64_t)device, QSHM_RANGE_A, QSHM_IDS, collect_holder, &to);
-    return (int32_t)to.needed;
-}
-
-int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size, uint32_t force,
-                    void *outcome)
-{
-    struct qshm_outcome *out = outcome;
-    char file_name[QSHM_NAME_CAPACITY];
-    if (out == NULL || !take_name(name, name_size, file_name) || !is_buffer(directory, directory_size)) {
-        return QSHM_E_ARGUMENT;
-    }
-    clear(out);
-    struct qshm__failure failure = {0};
-    struct qshm__directory place;
-    int r = qshm__directory_open(&place, directory, directory_size, false, &failure);
-    set_path(out, place.path, file_name);
-    if (r == QSHM_E_NOT_FOUND) {
-        return 0;
-    }
-    if (r == 0) {
-        r = qshm__segment_remove(&place, file_name, force != 0, &failure);
-        qshm__directory_close(&place);
-    }
-    return finish(out, r, &failure);
 }

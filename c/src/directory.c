@@ -84,7 +84,11 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
     }
     static _Atomic uint64_t accepted; /* the device that was asked about last, plus 1 */
     if (accepted != found.device + 1) {
-        const char *refused = qshm__os_refused_file_system(directory->fd);
+        const char *refused;
+        r = qshm__os_check_file_system(directory->fd, &refused);
+        if (r < 0) {
+            return qshm__fail_call(failure, "fstatfs", r);
+        }
         if (refused != NULL) {
             return qshm__fail_check(failure, QSHM_E_UNSUPPORTED, "is on %s, where locks or mappings do not hold", refused);
         }

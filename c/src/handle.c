@@ -38,9 +38,10 @@ static void forget_inherited(void)
     atomic_flag_clear(&table_busy); /* a thread that exists only in the parent may have held it */
     for (uint32_t i = 0; i < slots_made; i++) {
         struct qshm__attachment *attachment = slots[i];
-        if (attachment->reserved && !attachment->neutralised) {
+        if (attachment->fd >= 0) { /* neither left nor detached */
             qshm__os_close(attachment->fd);
             qshm__os_close(attachment->directory);
+            attachment->fd = attachment->directory = -1;
         }
         attachment->handle = 0;
         attachment->reserved = false;
@@ -113,7 +114,6 @@ uint32_t qshm__handle_publish(struct qshm__attachment *attachment)
 {
     uint32_t handle = attachment->generation << SLOT_BITS | attachment->slot;
     attachment->pid = owner_pid;
-    attachment->thread = qshm__os_thread();
     atomic_store_explicit(&attachment->handle, handle, memory_order_release);
     return handle;
 }

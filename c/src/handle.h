@@ -23,7 +23,7 @@ struct qshm__attachment {
     uint32_t slot, generation;
     bool reserved; /* taken from the table, published or not */
     uint32_t id; /* 0: an observer */
-    uint32_t pid, thread;
+    uint32_t pid;
     uint32_t kind;
     int fd, directory;
     uint64_t device, inode;
@@ -39,6 +39,7 @@ struct qshm__attachment {
 
     /* The lock: is it held, and since when (ms) does an asynchronous wait go on (0 = none)? See lock.c. */
     bool holding;
+    uintptr_t thread; /* that took the lock, or waits for it */
     double waiting_since, next_check, check_interval;
 };
 

@@ -118,25 +118,34 @@ bool qshm__is_alive(int fd, uint32_t my_id, uint32_t id)
 }
 
 /* The kernel reports the first lock of its list, not the lowest: so the range is split around each one found. */
-static void find_living(int fd, uint64_t start, uint64_t end, uint32_t *ids, uint32_t capacity, uint32_t *count)
+static int find_living(int fd, uint64_t start, uint64_t end, uint32_t *ids, uint32_t capacity, uint32_t *count)
 {
     while (start < end) {
         uint64_t found;
-        if (qshm__os_range_held(fd, start, end - start, &found) != 1 || found < start || found >= end) {
-            return;
+        int r = qshm__os_range_held(fd, start, end - start, &found);
+        if (r <= 0) {
+            return r;
+        }
+        if (found < start || found >= end) {
+            return 0; /* a lock that is no attachment's: it begins before the range */
         }
         if (*count < capacity) {
             ids[*count] = (uint32_t)(found - QSHM_RANGE_A);
         }
         (*count)++;
-        find_living(fd, start, found, ids, capacity, count);
+        r = find_living(fd, start, found, ids, capacity, count);
+        if (r < 0) {
+            return r;
+        }
         start = found + 1;
     }
+    return 0;
 }
 
-uint32_t qshm__living_ids(int fd, uint32_t *ids, uint32_t capacity)
+int qshm__living_ids(int fd, uint32_t *ids, uint32_t capacity, uint32_t *count, struct qshm__failure *failure)
 {
-    uint32_t count = 0;
-    find_living(fd, QSHM_RANGE_A, QSHM_RANGE_A + QSHM_IDS, ids, capacity, &count);
-    return count;
+    *count = 0;
+    int r = find_living(fd, QSHM_RANGE_A, QSHM_RANGE_A + QSHM_IDS, ids, capacity, count);
+    *count = *count < capacity ? *count : capacity;
+    return r < 0 ? qshm__fail_call(failure, "fcntl", r) : 0;
 }

@@ -74,6 +74,7 @@ static int taken(struct qshm__attachment *a, bool died)
     QSHM_POINT("lock taken");
     atomic_store_explicit(&a->control->lock_holder, (uint64_t)a->pid << 32 | a->id, memory_order_relaxed);
     a->holding = true;
+    a->thread = qshm__os_thread();
     a->waiting_since = 0;
     return died ? QSHM_LOCK_TAKEN_DIED : QSHM_LOCK_TAKEN;
 }
@@ -194,6 +195,7 @@ int qshm__lock_poll(struct qshm__attachment *a)
     }
     double now = qshm__os_now();
     if (a->waiting_since == 0) {
+        a->thread = qshm__os_thread();
         begin_waiting(a, now);
     }
     uint64_t seen;
@@ -233,6 +235,7 @@ static bool is_holding_sibling(struct qshm__attachment *other, const void *conte
 
 int qshm__lock_wait(struct qshm__attachment *a, double timeout)
 {
+    a->thread = qshm__os_thread();
     if (a->holding || qshm__handle_each(is_holding_sibling, a) != NULL) {
         return QSHM_E_DEADLOCK;
     }
@@ -273,7 +276,7 @@ int qshm__lock_wait(struct qshm__attachment *a, double timeout)
 
 int qshm__lock_release(struct qshm__attachment *a)
 {
-    return give_up(a, 0);
+    return a->holding ? give_up(a, 0) : QSHM_E_LOCK_LOST; /* a grant that was not yet seen is not held */
 }
 
 void qshm__lock_abandon(struct qshm__attachment *a, bool died)

@@ -25,17 +25,19 @@ int qshm__os_default_directory(char *path, size_t capacity);
 /* Opens a directory without following a link in its last component. */
 int qshm__os_open_directory(const char *path);
 int qshm__os_make_directory(const char *path);
-/* Is the file system behind this descriptor one on which locks and shared mappings hold between processes of this
- * machine only? Returns NULL if it is, else the name of the refused file system. */
-const char *qshm__os_refused_file_system(int fd);
+/* Is the file system behind this descriptor one on which locks and shared mappings hold between all processes that see
+ * it? Then `*refused` is NULL, else the file system's name. */
+int qshm__os_check_file_system(int fd, const char **refused);
 bool qshm__os_in_group(uint32_t gid);
 uint32_t qshm__os_uid(void);
 
 /* Reads directory entries into `buffer`; names are taken out by qshm__os_next_name. Returns bytes, 0 at the end. */
 int qshm__os_read_directory(int fd, void *buffer, uint32_t capacity);
-int qshm__os_rewind_directory(int fd);
-/* The name at `*offset` of what qshm__os_read_directory gave, or NULL at its end. */
-const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset);
+/* The name at `*offset` of what qshm__os_read_directory gave, or NULL at its end. `*position`, unless NULL, is where the
+ * directory goes on behind it. */
+const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset, int64_t *position);
+/* Goes to a position that qshm__os_next_name gave, or 0 for the beginning. */
+int qshm__os_seek_directory(int fd, int64_t position);
 
 /* --- files --------------------------------------------------------------------------------------------------------- */
 
@@ -98,7 +100,8 @@ void qshm__os_wait(const void *word, uint32_t expected, double ms);
 void qshm__os_wake(const void *word, bool all);
 bool qshm__os_many_processors(void);
 uint32_t qshm__os_pid(void);
-uint32_t qshm__os_thread(void);
+/* Tells this thread from all others that live. */
+uintptr_t qshm__os_thread(void);
 uint64_t qshm__os_random(void);
 const char *qshm__os_environment(const char *name);
 void qshm__os_print(const char *text, size_t size); /* to stderr */

@@ -74,7 +74,7 @@ static int file_system(int fd, struct kernel_statfs *out)
     return r;
 }
 
-const char *qshm__os_refused_file_system(int fd)
+int qshm__os_check_file_system(int fd, const char **refused_name)
 {
     static const struct {
         uint32_t magic;
@@ -86,16 +86,18 @@ const char *qshm__os_refused_file_system(int fd)
         {0x7461636f, "OCFS2"}, {0x0bd00bd0, "Lustre"}, {0x19830326, "FhGFS"},
     };
     struct kernel_statfs found;
-    if (file_system(fd, &found) < 0) {
-        return "an unknown file system";
+    int r = file_system(fd, &found);
+    if (r < 0) {
+        return r;
     }
+    *refused_name = NULL;
     uint32_t type = (uint32_t)QSHM_PRETEND("file system", found.type);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if (type == refused[i].magic) {
-            return refused[i].name;
+            *refused_name = refused[i].name;
         }
     }
-    return NULL;
+    return 0;
 }
 
 bool qshm__os_in_group(uint32_t gid)
@@ -132,10 +134,10 @@ int qshm__os_read_directory(int fd, void *buffer, uint32_t capacity)
     return result(syscall(SYS_getdents64, fd, buffer, capacity));
 }
 
-int qshm__os_rewind_directory(int fd)
+int qshm__os_seek_directory(int fd, int64_t position)
 {
     QSHM_CALL("lseek");
-    return result(lseek(fd, 0, SEEK_SET) < 0 ? -1 : 0);
+    return result(lseek(fd, (off_t)position, SEEK_SET) < 0 ? -1 : 0);
 }
 
 struct kernel_dirent {
@@ -146,13 +148,16 @@ struct kernel_dirent {
     char name[];
 };
 
-const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset)
+const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset, int64_t *position)
 {
     if (*offset >= size) {
         return NULL;
     }
     const struct kernel_dirent *entry = (const void *)((const char *)buffer + *offset);
     *offset += entry->length;
+    if (position != NULL) {
+        *position = entry->offset;
+    }
     return entry->name;
 }
 
@@ -503,9 +508,9 @@ uint32_t qshm__os_pid(void)
     return (uint32_t)getpid();
 }
 
-uint32_t qshm__os_thread(void)
+uintptr_t qshm__os_thread(void)
 {
-    return (uint32_t)syscall(SYS_gettid);
+    return (uintptr_t)&errno; /* of which every thread has its own; it costs no system call */
 }
 
 uint64_t qshm__os_random(void)

@@ -51,7 +51,6 @@ static const char *parse_number(const char *text, uint64_t *out)
 
 double qshm__os_process_started(uint32_t pid)
 {
-    QSHM_CALL_VOID("read /proc/PID/stat");
     char path[40];
     char text[1024];
     snprintf(path, sizeof path, "/proc/%u/stat", pid);
@@ -116,7 +115,7 @@ static void each_lock_of_process(uint32_t pid, const struct search *search)
     while ((size = syscall(SYS_getdents64, fds, entries, sizeof entries)) > 0) {
         uint32_t offset = 0;
         const char *name;
-        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
+        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
             struct statx file;
             uint64_t number;
             if (parse_number(name, &number) == NULL ||
@@ -152,7 +151,7 @@ static void each_lock(const struct search *search, uint32_t only)
     while ((size = syscall(SYS_getdents64, proc, entries, sizeof entries)) > 0) {
         uint32_t offset = 0;
         const char *name;
-        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
+        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
             uint64_t pid;
             const char *end = parse_number(name, &pid);
             if (end != NULL && *end == '\0') {

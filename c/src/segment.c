@@ -78,29 +78,34 @@ static int is_named(int directory, const char *name, const struct qshm__stat *fi
     return now.inode == file->inode && now.device == file->device;
 }
 
-struct qshm__inspection qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind)
+int qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind, struct qshm__inspection *seen,
+                           struct qshm__failure *failure)
 {
-    struct qshm__inspection seen = {.state = QSHM_FOREIGN};
+    *seen = (struct qshm__inspection){.state = QSHM_FOREIGN};
     struct {
         struct qshm__header header;
         uint64_t payload_offset, payload_size;
     } head;
     _Static_assert(sizeof head == offsetof(struct qshm__control, next_id), "the part of the control block read here");
-    if (qshm__os_read(fd, &head, sizeof head, 0) < (int)sizeof head.header || head.header.magic != QSHM_MAGIC) {
-        return seen;
+    int r = qshm__os_read(fd, &head, sizeof head, 0);
+    if (r < 0) {
+        return qshm__fail_call(failure, "pread", r);
     }
-    seen.layout = head.header.layout;
-    seen.persistent = (head.header.flags & QSHM_FLAG_PERSISTENT) != 0;
+    if (r < (int)sizeof head.header || head.header.magic != QSHM_MAGIC) {
+        return 0;
+    }
+    seen->layout = head.header.layout;
+    seen->persistent = (head.header.flags & QSHM_FLAG_PERSISTENT) != 0;
     if (head.header.layout != QSHM_LAYOUT) {
-        return seen;
+        return 0;
     }
     uint64_t control_size = qshm__control_size(kind);
     bool sound = file->size >= control_size && head.header.kind == kind &&
                  head.header.fingerprint == qshm__fingerprint(kind) && head.payload_offset == control_size &&
                  head.payload_size == file->size - control_size;
-    seen.state = sound ? QSHM_LIVE : QSHM_CORRUPT;
-    seen.size = sound ? head.payload_size : 0;
-    return seen;
+    seen->state = sound ? QSHM_LIVE : QSHM_CORRUPT;
+    seen->size = sound ? head.payload_size : 0;
+    return 0;
 }
 
 static int incompatible(const struct qshm__inspection *seen, struct qshm__failure *failure)
@@ -156,10 +161,13 @@ static int settle_name(const struct qshm__directory *directory, const char *name
             r = qshm__anybody_attached(existing->fd, failure);
         }
         if (r >= 0) {
-            existing->seen = qshm__segment_classify(existing->fd, &existing->file, kind);
-            if (r == 1 || existing->seen.persistent) {
-                return r == 1 ? USED : KEPT;
+            bool used = r == 1;
+            r = qshm__segment_classify(existing->fd, &existing->file, kind, &existing->seen, failure);
+            if (r == 0 && (used || existing->seen.persistent)) {
+                return used ? USED : KEPT;
             }
+        }
+        if (r == 0) {
             QSHM_POINT("dead");
             r = qshm__os_unlink(directory->fd, name);
             if (r == 0 || r == -ENOENT) {
@@ -189,7 +197,8 @@ static int map(struct qshm__attachment *attachment, uint32_t kind, uint64_t payl
         payload = r < 0 ? NULL : (uint8_t *)control + control_size;
     } else {
         r = qshm__os_map(attachment->fd, 0, control_size, observer ? QSHM_MAP_SHARED_READ : QSHM_MAP_SHARED, &control);
-        if (r == 0) {
+        payload = NULL;
+        if (r == 0 && payload_size > 0) {
             r = qshm__os_map(attachment->fd, control_size, payload_size, QSHM_MAP_SHARED_READ, &payload);
             if (r < 0) {
                 qshm__os_unmap(control, control_size);
@@ -210,7 +219,9 @@ static int map(struct qshm__attachment *attachment, uint32_t kind, uint64_t payl
 void qshm__segment_unmap(struct qshm__attachment *attachment)
 {
     if (attachment->read_only) {
-        qshm__os_unmap(attachment->payload, attachment->payload_size);
+        if (attachment->payload != NULL) {
+            qshm__os_unmap(attachment->payload, attachment->payload_size);
+        }
         qshm__os_unmap(attachment->control, attachment->control_size);
     } else {
         qshm__os_unmap(attachment->control, attachment->control_size + attachment->payload_size);
@@ -463,8 +474,8 @@ static int observe(struct qshm__attachment *attachment, struct qshm__directory *
             continue;
         }
         struct qshm__inspection seen = {0};
-        if (r == 1) {
-            seen = qshm__segment_classify(fd, &file, request->kind);
+        r = r < 0 ? r : qshm__segment_classify(fd, &file, request->kind, &seen, failure);
+        if (r == 0) {
             r = qshm__os_range_held(fd, QSHM_RANGE_A, QSHM_IDS, NULL);
             r = r < 0 ? qshm__fail_call(failure, "fcntl", r) : r;
             if (r == 0 && !seen.persistent) {
@@ -559,6 +570,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
     }
     qshm__os_close(attachment->fd);
     qshm__os_close(attachment->directory);
+    attachment->fd = attachment->directory = -1; /* the numbers may soon be somebody else's */
 }
 
 int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure)
@@ -607,8 +619,9 @@ static void sweep_file(const struct qshm__directory *directory, const char *name
         return;
     }
     if (qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0) {
-        struct qshm__inspection seen = qshm__segment_classify(fd, &file, qshm__kind_of_name(name));
-        bool ours = draft || (seen.layout != 0 && !seen.persistent);
+        struct qshm__inspection seen;
+        int r = qshm__segment_classify(fd, &file, qshm__kind_of_name(name), &seen, &ignored);
+        bool ours = draft || (r == 0 && seen.layout != 0 && !seen.persistent);
         if (ours && is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
             qshm__os_unlink(directory->fd, name);
             qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
@@ -625,32 +638,30 @@ static bool is_sweepable(const char *name)
     return (kind != 0 && kind != QSHM_KIND_INSTANCE) || qshm__os_is_draft_name(name);
 }
 
-/* Looks at up to 16 files of the directory, other ones each time, so that a create costs the same in a full one. */
+/* Looks at up to 16 files of the directory, and goes on behind them the next time: so a create costs the same in a full
+ * directory, and every file has its turn. */
 static void sweep(const struct qshm__directory *directory, const char *except)
 {
-    static _Atomic uint32_t turn;
-    _Alignas(8) char entries[16384];
-    if (qshm__os_rewind_directory(directory->fd) < 0) {
+    static _Atomic int64_t next_position; /* another directory's position does no harm: at worst it is behind the end */
+    int64_t position = next_position;
+    uint32_t looked = 0;
+    _Alignas(8) char entries[4096];
+    if (qshm__os_seek_directory(directory->fd, position) < 0 && qshm__os_seek_directory(directory->fd, 0) < 0) {
         return;
     }
     int size = qshm__os_read_directory(directory->fd, entries, sizeof entries);
-    uint32_t candidates = 0;
+    if (size == 0 && position != 0 && qshm__os_seek_directory(directory->fd, 0) == 0) {
+        size = qshm__os_read_directory(directory->fd, entries, sizeof entries);
+    }
+    position = 0;
     uint32_t offset = 0;
     const char *name;
-    while (size > 0 && (name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
-        candidates += is_sweepable(name) && strcmp(name, except) != 0;
-    }
-    if (candidates == 0) {
-        return;
-    }
-    uint32_t first = candidates > SWEEP_MOST ? turn++ * SWEEP_MOST % candidates : 0;
-    uint32_t index = 0;
-    uint32_t looked = 0;
-    offset = 0;
-    while (looked < SWEEP_MOST && (name = qshm__os_next_name(entries, (uint32_t)size, &offset)) != NULL) {
-        if (is_sweepable(name) && strcmp(name, except) != 0 && index++ >= first) {
+    while (size > 0 && looked < SWEEP_MOST &&
+           (name = qshm__os_next_name(entries, (uint32_t)size, &offset, &position)) != NULL) {
+        if (is_sweepable(name) && strcmp(name, except) != 0) {
             sweep_file(directory, name);
             looked++;
         }
     }
+    next_position = size > 0 ? position : 0;
 }

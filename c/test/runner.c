@@ -3,7 +3,8 @@
  *
  *   tests              runs every case, QSHM_JOBS at a time (default 4); exit status 1 if one failed
  *   tests --list       prints the names
- *   tests NAME ...     runs these; a single one runs in this very process, which suits a debugger
+ *   tests NAME ...     runs these; with QSHM_HERE=1 a single one runs in this very process, which suits a debugger, and
+ *                      leaves its directory behind if it fails
  *   tests 'PREFIX*'    runs those that begin so
  */
 #define _GNU_SOURCE
@@ -59,7 +60,7 @@ void runner_add(const char *name, runner_body *body, const void *argument)
     cases[case_count++] = (struct test_case){.name = name, .body = body, .argument = argument};
 }
 
-/* --- what a case calls --------------------------------------------------------------------------------------------- */
+/* --- what a case calls -------------------------------------------------------------------------------------------- */
 
 static _Noreturn void leave(int status)
 {
@@ -148,7 +149,7 @@ unsigned runner_torture_seconds(void)
     return number_from_environment("QSHM_TORTURE_SECONDS", 0);
 }
 
-/* --- the directory of a case --------------------------------------------------------------------------------------- */
+/* --- the directory of a case -------------------------------------------------------------------------------------- */
 
 static void make_directory(char path[64])
 {
@@ -173,7 +174,7 @@ static void remove_directory(const char *path)
     nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 /* A line "= 23 kills" of a case's output. */
 static void add_figure(const char *line)
@@ -183,7 +184,7 @@ static void add_figure(const char *line)
     const char *what = end + 1;
     for (int i = 0; i < MOST_FIGURES; i++) {
         if (figures[i].what[0] == '\0') {
-            snprintf(figures[i].what, sizeof figures[i].what, "%s", what);
+            snprintf(figures[i].what, sizeof figures[i].what, "%.40s", what);
         }
         if (strncmp(figures[i].what, what, sizeof figures[i].what - 1) == 0) {
             figures[i].number += number;
@@ -201,7 +202,7 @@ static void read_output(int fd, bool show, char *reason, size_t capacity)
     while (stream != NULL && fgets(line, sizeof line, stream) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "skip: ", 6) == 0) {
-            snprintf(reason, capacity, "%s", line + 6);
+            snprintf(reason, capacity, "%.500s", line + 6);
         } else if (strncmp(line, "= ", 2) == 0) {
             add_figure(line);
         } else if (show) {
@@ -313,7 +314,8 @@ static int run_here(const struct test_case *test)
 static bool matches(const char *name, const char *pattern)
 {
     size_t length = strlen(pattern);
-    return length > 0 && pattern[length - 1] == '*' ? strncmp(name, pattern, length - 1) == 0 : strcmp(name, pattern) == 0;
+    bool prefix = length > 0 && pattern[length - 1] == '*';
+    return prefix ? strncmp(name, pattern, length - 1) == 0 : strcmp(name, pattern) == 0;
 }
 
 int main(int count, char **arguments)
@@ -339,5 +341,6 @@ int main(int count, char **arguments)
         fprintf(stderr, "no such case; --list names them\n");
         return 1;
     }
-    return count == 2 && strcmp(wanted[0]->name, arguments[1]) == 0 ? run_here(wanted[0]) : run_all(wanted, found);
+    bool here = getenv("QSHM_TEST_DIRECTORY") != NULL || getenv("QSHM_HERE") != NULL;
+    return here && found == 1 ? run_here(wanted[0]) : run_all(wanted, found);
 }

@@ -17,7 +17,7 @@
 #include "../src/liveness.h"
 #include "runner.h"
 
-/* --- processes ------------------------------------------------------------------------------------------------------- */
+/* --- processes ---------------------------------------------------------------------------------------------------- */
 
 /* Forks a child that runs `body` and ends without destructors. Status 0, or 1 after a failed assertion. */
 pid_t spawn(void (*body)(void *), void *argument);
@@ -52,7 +52,7 @@ struct holder holder_start(uint32_t kind, uint32_t how, const char *key, unsigne
 /* Lets it unlock, detach and end. */
 void holder_end(struct holder *holder);
 
-/* --- the library, with fewer words ------------------------------------------------------------------------------------- */
+/* --- the library, with fewer words -------------------------------------------------------------------------------- */
 
 extern struct qshm_outcome outcome; /* of the last call made through this file */
 int32_t open_kind(uint32_t kind, uint32_t how, double size, const char *key);
@@ -66,7 +66,7 @@ uint32_t id_of(int32_t handle);
 void leave_dead(uint32_t kind, uint32_t how, const char *key);
 const char *error_name(int32_t error);
 
-/* --- from outside --------------------------------------------------------------------------------------------------------- */
+/* --- from outside ------------------------------------------------------------------------------------------------- */
 
 const char *path_of(const char *name); /* static; valid until the call after the next */
 bool exists(const char *name);
@@ -81,14 +81,14 @@ bool range_is_held(const char *name, uint64_t start, uint64_t length);
 bool is_dead(const char *name);
 void poke(const char *name, off_t offset, const void *bytes, size_t size);
 
-/* --- the word of the lock --------------------------------------------------------------------------------------------------- */
+/* --- the word of the lock ----------------------------------------------------------------------------------------- */
 
 #define WORD_DIED (UINT64_C(1) << 63)
 #define WORD_WAITERS (UINT64_C(1) << 31)
 uint32_t word_owner(uint64_t word);
 uint32_t word_heir(uint64_t word);
 
-/* --- random numbers ------------------------------------------------------------------------------------------------------- */
+/* --- random numbers ----------------------------------------------------------------------------------------------- */
 
 struct random {
     uint64_t state;

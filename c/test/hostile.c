@@ -1,0 +1,419 @@
+/*
+ * hostile.c - contents that no version of the library has written: damaged, cut, of another layout, or malicious.
+ *
+ * Invariant: whatever the file says, calls end, with success, reclaim or a documented error; nobody crashes, the
+ * process that is attached included, and no other file changes. (Cutting a file that is mapped is out of scope:
+ * qshm.h, CAVEATS.)
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { PAYLOAD = 4096, FILE_SIZE = sizeof(struct qshm__control) + PAYLOAD };
+
+static uint8_t template[FILE_SIZE];
+
+/* The bytes of a segment whose only user died while it held the lock. */
+static void lock_and_die(void *argument)
+{
+    (void)argument;
+    int32_t handle = open_memory(QSHM_CREATE, "a");
+    GT(handle, 0);
+    EQ(qshm_try_lock((uint32_t)handle), 1);
+    raise(SIGKILL);
+}
+
+static void make_template(void)
+{
+    wait_killed(spawn(lock_and_die, NULL), SIGKILL);
+    int fd = open(path_of("m-a"), O_RDONLY | O_CLOEXEC);
+    EQ(read(fd, template, FILE_SIZE), FILE_SIZE);
+    close(fd);
+    EQ(unlink(path_of("m-a")), 0);
+}
+
+static void put(const void *bytes, size_t size)
+{
+    unlink(path_of("m-a"));
+    int fd = open(path_of("m-a"), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    EQ(write(fd, bytes, size), size);
+    close(fd);
+}
+
+/* --- neighbours: they must not change ----------------------------------------------------------------------------- */
+
+static int32_t neighbour;
+static uint8_t neighbour_bytes[FILE_SIZE];
+
+static void read_neighbour(uint8_t *bytes)
+{
+    int fd = open(path_of("m-neighbour"), O_RDONLY | O_CLOEXEC);
+    EQ(read(fd, bytes, FILE_SIZE), FILE_SIZE);
+    close(fd);
+}
+
+static void make_neighbours(void)
+{
+    neighbour = open_memory(QSHM_CREATE, "neighbour");
+    GT(neighbour, 0);
+    EQ(qshm_write((uint32_t)neighbour, 0, "neighbour", 9), 0);
+    read_neighbour(neighbour_bytes);
+    int fd = open(path_of("plain"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    EQ(write(fd, "plain", 5), 5);
+    close(fd);
+}
+
+static void check_neighbours(void)
+{
+    static uint8_t now[FILE_SIZE];
+    read_neighbour(now);
+    EQ(memcmp(now, neighbour_bytes, FILE_SIZE), 0);
+    char text[6] = "";
+    int fd = open(path_of("plain"), O_RDONLY | O_CLOEXEC);
+    EQ(read(fd, text, 6), 5);
+    close(fd);
+    EQ_TEXT(text, "plain");
+}
+
+/* --- every call on one file --------------------------------------------------------------------------------------- */
+
+static void expect_sound(int32_t r)
+{
+    GE(r, QSHM_E_SYSTEM);
+}
+
+static void use(int32_t handle)
+{
+    uint32_t h = (uint32_t)handle;
+    char bytes[16];
+    struct qshm_process process;
+    expect_sound(qshm_read(h, 0, bytes, sizeof bytes));
+    expect_sound(qshm_write(h, 8, bytes, sizeof bytes));
+    expect_sound(qshm_revision(h));
+    expect_sound(qshm_lock_owner(h, &process));
+    int32_t r = qshm_try_lock(h);
+    expect_sound(r);
+    if (r > 0) {
+        expect_sound(qshm_unlock(h));
+    }
+    r = qshm_wait_lock(h, 0.2);
+    expect_sound(r);
+    if (r > 0) {
+        expect_sound(qshm_unlock(h));
+    }
+    expect_sound(qshm_poll_lock(h));
+    expect_sound(qshm_cancel_lock(h));
+    expect_sound(qshm_force_unlock(h, 0, &process));
+    r = qshm_try_lock(h);
+    expect_sound(r);
+    char *payload = qshm_payload(h);
+    if (payload != NULL) {
+        payload[0] = 'x';
+    }
+    r = qshm_detach(h);
+    expect_sound(r);
+    if (r == 1) {
+        EQ(qshm_unmap(h, 0), 0);
+    }
+}
+
+static struct {
+    struct qshm_info info;
+    uint32_t ids[16];
+} found;
+
+/* Inspects first, since that changes nothing; `order` picks which way of opening comes first. */
+static void try_everything(uint32_t order)
+{
+    static const uint32_t hows[] = {QSHM_ATTACH, QSHM_ATTACH | QSHM_READ_ONLY, QSHM_CREATE, QSHM_CREATE | QSHM_ATTACH};
+    expect_sound(qshm_inspect("m-a", 3, NULL, 0, &found, sizeof found, &outcome));
+    for (uint32_t i = 0; i < 4; i++) {
+        int32_t handle = open_memory(hows[(i + order) % 4], "a");
+        expect_sound(handle);
+        NE(handle, QSHM_E_SYSTEM);
+        if (handle > 0) {
+            use(handle);
+        }
+    }
+    expect_sound(remove_name("m-a", false));
+}
+
+/* --- fields ------------------------------------------------------------------------------------------------------- */
+
+static const struct field {
+    const char *name;
+    size_t offset, size;
+} fields[] = {
+#define FIELD(name) {#name, offsetof(struct qshm__control, name), sizeof(((struct qshm__control *)0)->name)}
+    FIELD(header.magic), FIELD(header.layout), FIELD(header.kind), FIELD(header.flags), FIELD(header.fingerprint),
+    FIELD(payload_offset), FIELD(payload_size), FIELD(next_id), FIELD(attached), FIELD(reserved_head), FIELD(lock),
+    FIELD(lock_holder), FIELD(revision), FIELD(value_current), FIELD(value_stamp), FIELD(value_length),
+    FIELD(value_writer), FIELD(value_capacity), FIELD(value_pin), FIELD(value_codec), FIELD(permits_total),
+    FIELD(next_ticket), FIELD(permits_max), FIELD(reign), FIELD(closing), FIELD(message_head), FIELD(message_tail),
+    FIELD(info_size), FIELD(key_size), FIELD(key), FIELD(bells),
+#undef FIELD
+};
+enum { FIELDS = sizeof fields / sizeof *fields, FILLINGS = 6 };
+
+static void fill(uint8_t *bytes, size_t size, int filling, struct random *random)
+{
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = filling == 0   ? 0
+                   : filling == 1 ? 0xff
+                   : filling == 2 ? (i == 0)                            /* 1 */
+                   : filling == 3 ? (uint8_t)(i + 1 == size ? 0x80 : 0) /* the highest bit */
+                   : filling == 4 ? (uint8_t)(i + 1 == size ? 0x7f : 0xff)
+                                  : (uint8_t)random_next(random);
+    }
+}
+
+CASE(hostile_fields_of_dead_files)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_template();
+    make_neighbours();
+    static uint8_t bytes[FILE_SIZE];
+    for (int i = 0; i < FIELDS; i++) {
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            for (uint32_t order = 0; order < 4; order++) {
+                memcpy(bytes, template, FILE_SIZE);
+                fill(bytes + fields[i].offset, fields[i].size, filling, &random);
+                put(bytes, FILE_SIZE);
+                try_everything(order);
+            }
+        }
+    }
+    check_neighbours();
+}
+
+/* The process that is attached goes on using its segment after the damage. */
+struct victim {
+    struct gate ready, damaged;
+};
+
+static void be_damaged(void *argument)
+{
+    struct victim *victim = argument;
+    int32_t handle = open_memory(QSHM_CREATE | QSHM_ATTACH, "a");
+    GT(handle, 0);
+    gate_open(&victim->ready);
+    gate_pass(&victim->damaged);
+    use(handle);
+}
+
+static void damage_in_use(const struct field *field, const uint8_t *bytes)
+{
+    struct victim victim = {gate_make(), gate_make()};
+    unlink(path_of("m-a"));
+    pid_t pid = spawn(be_damaged, &victim);
+    gate_pass(&victim.ready);
+    poke("m-a", (off_t)field->offset, bytes, field->size);
+    for (uint32_t order = 0; order < 2; order++) {
+        try_everything(order * 2);
+    }
+    gate_open(&victim.damaged);
+    EQ(wait_exit(pid), 0);
+    gate_close(&victim.ready);
+    gate_close(&victim.damaged);
+    expect_sound(remove_name("m-a", true));
+}
+
+CASE(hostile_fields_in_use)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_neighbours();
+    static uint8_t bytes[FILE_SIZE];
+    for (int i = 0; i < FIELDS; i++) {
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            fill(bytes, fields[i].size, filling, &random);
+            damage_in_use(&fields[i], bytes);
+        }
+    }
+    check_neighbours();
+}
+
+/* A segment that is damaged and in use is told from one that is well; the same, dead, makes way. */
+CASE(hostile_damage_is_told)
+{
+    static const size_t checked[] = {offsetof(struct qshm__control, header.fingerprint),
+                                     offsetof(struct qshm__control, header.kind),
+                                     offsetof(struct qshm__control, payload_offset),
+                                     offsetof(struct qshm__control, payload_size)};
+    for (size_t i = 0; i < sizeof checked / sizeof *checked; i++) {
+        struct holder holder = holder_start(QSHM_KIND_MEMORY, QSHM_CREATE, "a", 0);
+        poke("m-a", (off_t)checked[i], "\x7e", 1);
+        EQ(open_memory(QSHM_ATTACH, "a"), QSHM_E_INCOMPATIBLE);
+        EQ_TEXT(outcome.why, "is damaged");
+        EQ(open_memory(QSHM_CREATE, "a"), QSHM_E_INCOMPATIBLE);
+        GT(qshm_inspect("m-a", 3, NULL, 0, &found, sizeof found, &outcome), 0);
+        EQ(found.info.state, QSHM_CORRUPT);
+        EQ(found.info.attached, 1);
+        kill_and_wait(holder.pid);
+        int32_t handle = open_memory(QSHM_CREATE, "a");
+        GT(handle, 0);
+        EQ(outcome.flags, QSHM_CREATED | QSHM_RECOVERED);
+        EQ(qshm_detach((uint32_t)handle), 0);
+    }
+}
+
+/* --- other layouts ------------------------------------------------------------------------------------------------ */
+
+CASE(hostile_other_layout)
+{
+    const uint16_t layout = 77;
+    struct holder holder = holder_start(QSHM_KIND_MEMORY, QSHM_CREATE, "a", 0);
+    poke("m-a", offsetof(struct qshm__header, layout), &layout, 2);
+    uint32_t hows[] = {QSHM_ATTACH, QSHM_CREATE, QSHM_CREATE | QSHM_ATTACH, QSHM_ATTACH | QSHM_READ_ONLY};
+    for (size_t i = 0; i < 4; i++) {
+        EQ(open_memory(hows[i], "a"), QSHM_E_INCOMPATIBLE);
+        EQ(outcome.layout, 77);
+    }
+    EQ(remove_name("m-a", false), QSHM_E_IN_USE);
+    kill_and_wait(holder.pid);
+    int32_t handle = open_memory(QSHM_CREATE, "a");
+    GT(handle, 0);
+    EQ(outcome.flags, QSHM_CREATED | QSHM_RECOVERED);
+    EQ(qshm_detach((uint32_t)handle), 0);
+
+    leave_dead(QSHM_KIND_MEMORY, QSHM_PERSISTENT, "a");
+    poke("m-a", offsetof(struct qshm__header, layout), &layout, 2);
+    for (size_t i = 0; i < 4; i++) {
+        EQ(open_memory(hows[i], "a"), QSHM_E_INCOMPATIBLE);
+        EQ(outcome.layout, 77);
+    }
+    handle = open_memory(QSHM_CREATE, "sweeper");
+    GT(handle, 0);
+    CHECK(exists("m-a"));
+    GT(qshm_inspect("m-a", 3, NULL, 0, &found, sizeof found, &outcome), 0);
+    EQ(found.info.state, QSHM_FOREIGN);
+    EQ(found.info.persistent, 1);
+    EQ(remove_name("m-a", false), 1);
+}
+
+/* --- sizes -------------------------------------------------------------------------------------------------------- */
+
+CASE(hostile_truncated_files)
+{
+    make_template();
+    make_neighbours();
+    static const size_t sizes[] = {0,    1,    3,    4,    15,   16,   17,   20,   23,   24,   31,    32,       33,
+                                   39,   40,   63,   64,   71,   72,   512,  1023, 1024, 1028, 1029,  3075,     3076,
+                                   4095, 4096, 4097, 8191, 8192, 8193, 9000, 12287, FILE_SIZE};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int persistent = 0; persistent < 2; persistent++) {
+            for (uint32_t order = 0; order < 4; order++) {
+                template[7] = (uint8_t)persistent;
+                put(template, sizes[i]);
+                try_everything(order);
+            }
+        }
+    }
+    /* Larger than it says, and sparse beyond all memory. */
+    static const off_t large[] = {FILE_SIZE + 1, FILE_SIZE + 4096, (off_t)1 << 40, (off_t)1 << 52};
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        for (int honest = 0; honest < 2; honest++) {
+            template[7] = QSHM_FLAG_PERSISTENT;
+            put(template, FILE_SIZE);
+            uint64_t claimed = (uint64_t)large[i] - sizeof(struct qshm__control);
+            if (truncate(path_of("m-a"), large[i]) != 0) {
+                continue; /* beyond what this file system can hold */
+            }
+            if (honest == 1) {
+                poke("m-a", offsetof(struct qshm__control, payload_size), &claimed, sizeof claimed);
+            }
+            try_everything(0);
+        }
+    }
+    check_neighbours();
+}
+
+/* --- the word of the lock ----------------------------------------------------------------------------------------- */
+
+CASE(hostile_lock_words)
+{
+    struct random random = random_from(runner_seed());
+    uint32_t a = (uint32_t)open_memory(QSHM_CREATE, "a"), b = (uint32_t)open_memory(QSHM_ATTACH, "a");
+    struct qshm__control *control = peek("m-a");
+    const uint64_t ids[] = {0, 1, 2, 3, 77, 0x7ffffffe, 0x7fffffff};
+    enum { IDS = sizeof ids / sizeof *ids };
+    for (int i = 0; i < 4 * IDS * IDS + 500; i++) {
+        uint64_t word = i < 4 * IDS * IDS ? ids[i % IDS] | ids[i / IDS % IDS] << 32 | (uint64_t)(i / IDS / IDS % 2) << 31 |
+                                                (uint64_t)(i / IDS / IDS / 2) << 63
+                                          : random_next(&random);
+        control->lock = word;
+        struct qshm_process process;
+        int32_t r = qshm_lock_owner(a, &process);
+        EQ(r, word_owner(word) != 0);
+        EQ(process.pid, 0);
+        r = qshm_try_lock(a);
+        uint32_t owner = word_owner(word);
+        if (owner == 2) {
+            EQ(r, 0); /* b: alive */
+        } else if (owner == 1) {
+            GT(r, 0); /* as if it had been granted */
+        } else {
+            EQ(r, owner != 0 || (word & WORD_DIED) != 0 ? 2 : 1);
+        }
+        if (r > 0) {
+            EQ(qshm_unlock(a), 0);
+        }
+        qshm_force_unlock(b, 0, &process);
+        control->lock_holder = 0;
+    }
+    control->lock = 0;
+    EQ(qshm_try_lock(a), 1);
+    EQ(qshm_unlock(a), 0);
+    unpeek(control);
+}
+
+/* --- random damage ------------------------------------------------------------------------------------------------ */
+
+CASE(hostile_mutations)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_template();
+    make_neighbours();
+    static uint8_t bytes[FILE_SIZE];
+    int fds = count_fds(), maps = count_maps();
+    for (int i = 0; i < 5000; i++) {
+        memcpy(bytes, template, FILE_SIZE);
+        uint32_t flips = 1 + random_below(&random, 16);
+        for (uint32_t j = 0; j < flips; j++) {
+            /* Half of them where most is at stake. */
+            uint32_t bound = random_below(&random, 2) == 0 ? 512 : sizeof(struct qshm__control) + 64;
+            bytes[random_below(&random, bound)] = (uint8_t)random_next(&random);
+        }
+        size_t size = random_below(&random, 8) == 0 ? random_below(&random, FILE_SIZE) : FILE_SIZE;
+        put(bytes, size);
+        try_everything(random_below(&random, 4));
+    }
+    unlink(path_of("m-a"));
+    EQ(count_fds(), fds);
+    EQ(count_maps(), maps);
+    check_neighbours();
+}
+
+CASE(hostile_mutations_in_use)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_neighbours();
+    uint8_t bytes[16];
+    for (int i = 0; i < 500; i++) {
+        struct field field = {.offset = random_below(&random, sizeof(struct qshm__control)),
+                              .size = 1 + random_below(&random, sizeof bytes)};
+        fill(bytes, field.size, 5, &random);
+        damage_in_use(&field, bytes);
+    }
+    check_neighbours();
+}

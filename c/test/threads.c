@@ -1,0 +1,168 @@
+/*
+ * threads.c - several threads, each with handles of its own.
+ *
+ * Invariant: a handle is used by one thread at a time; that is all the library asks for. No case forks, so that the
+ * thread sanitizer can watch them all.
+ */
+#define _GNU_SOURCE
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support.h"
+
+enum { THREADS = 8, ROUNDS = 200 };
+
+static void run_threads(void *(*body)(void *), void *arguments, size_t size)
+{
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++) {
+        EQ(pthread_create(&threads[i], NULL, body, (char *)arguments + i * size), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        EQ(pthread_join(threads[i], NULL), 0);
+    }
+}
+
+struct part {
+    int number;
+    struct qshm_outcome outcome;
+};
+
+static int32_t open_as(struct part *part, uint32_t how, const char *key)
+{
+    return qshm_open(QSHM_KIND_MEMORY, how, 0, (how & QSHM_CREATE) != 0 ? 4096 : 0, key, (uint32_t)strlen(key), NULL, 0,
+                     &part->outcome);
+}
+
+static _Atomic int inside;
+static _Atomic long turns;
+
+/* All on one name, which comes and goes; one in four rounds in the lock. */
+static void *hammer(void *argument)
+{
+    struct part *part = argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        int32_t r = open_as(part, QSHM_CREATE | QSHM_ATTACH, "shared");
+        GT(r, 0);
+        uint32_t handle = (uint32_t)r;
+        EQ(qshm_write(handle, 8.0 * part->number, &round, sizeof round), 0);
+        int32_t got = round % 4 == 0   ? qshm_wait_lock(handle, HUGE_VAL)
+                      : round % 4 == 1 ? qshm_try_lock(handle)
+                      : round % 4 == 2 ? qshm_poll_lock(handle)
+                                       : qshm_wait_lock(handle, 0.1);
+        CHECK(got == 0 || got == 1);
+        EQ(qshm_cancel_lock(handle), 0);
+        if (got > 0) {
+            turns++;
+            EQ(qshm_unlock(handle), 0);
+        }
+        EQ(qshm_detach(handle), 0);
+    }
+    return NULL;
+}
+
+CASE(threads_hammer)
+{
+    static struct part parts[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        parts[i].number = i;
+    }
+    run_threads(hammer, parts, sizeof *parts);
+    GT(turns, 0);
+    EQ(count_files(), 0);
+    EQ(count_maps(), 0);
+}
+
+static long counter; /* plain: only the lock of the segment guards it */
+
+static void *count_up(void *argument)
+{
+    struct part *part = argument;
+    int32_t r = open_as(part, QSHM_ATTACH, "guard");
+    GT(r, 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        EQ(qshm_wait_lock((uint32_t)r, HUGE_VAL), 1);
+        EQ(atomic_fetch_add(&inside, 1), 0);
+        counter++;
+        EQ(atomic_fetch_sub(&inside, 1), 1);
+        EQ(qshm_unlock((uint32_t)r), 0);
+    }
+    EQ(qshm_detach((uint32_t)r), 0);
+    return NULL;
+}
+
+CASE(threads_lock_excludes)
+{
+    static struct part parts[THREADS];
+    int32_t keeper = open_memory(QSHM_CREATE, "guard");
+    GT(keeper, 0);
+    run_threads(count_up, parts, sizeof *parts);
+    EQ(counter, THREADS * ROUNDS);
+    EQ(qshm_detach((uint32_t)keeper), 0);
+}
+
+/* Handles that were opened by one thread and are used by others, one thread each. */
+struct given {
+    uint32_t handle;
+    pthread_barrier_t *held, *tried;
+    int32_t result;
+};
+
+static void *hold_given(void *argument)
+{
+    struct given *given = argument;
+    given->result = qshm_wait_lock(given->handle, HUGE_VAL);
+    pthread_barrier_wait(given->held);
+    pthread_barrier_wait(given->tried);
+    EQ(qshm_unlock(given->handle), 0);
+    return NULL;
+}
+
+static void *wait_given(void *argument)
+{
+    struct given *given = argument;
+    pthread_barrier_wait(given->held);
+    given->result = qshm_wait_lock(given->handle, 20);
+    pthread_barrier_wait(given->tried);
+    return NULL;
+}
+
+/* The owner runs in another thread than the one that waits: no deadlock, whoever opened the two handles. */
+CASE(threads_deadlock_is_of_the_calling_thread)
+{
+    pthread_barrier_t held, tried;
+    pthread_barrier_init(&held, NULL, 2);
+    pthread_barrier_init(&tried, NULL, 2);
+    struct given owner = {.handle = (uint32_t)open_memory(QSHM_CREATE, "a"), .held = &held, .tried = &tried};
+    struct given waiter = {.handle = (uint32_t)open_memory(QSHM_ATTACH, "a"), .held = &held, .tried = &tried};
+    pthread_t threads[2];
+    EQ(pthread_create(&threads[0], NULL, hold_given, &owner), 0);
+    EQ(pthread_create(&threads[1], NULL, wait_given, &waiter), 0);
+    EQ(pthread_join(threads[0], NULL), 0);
+    EQ(pthread_join(threads[1], NULL), 0);
+    EQ(owner.result, 1);
+    EQ(waiter.result, 0); /* time is up */
+}
+
+/* And the other way round: opened by two threads, used by one. */
+static void *open_given(void *argument)
+{
+    struct part *part = argument;
+    part->number = open_as(part, QSHM_ATTACH, "a");
+    return NULL;
+}
+
+CASE(threads_deadlock_of_handles_from_elsewhere)
+{
+    static struct part part;
+    int32_t a = open_memory(QSHM_CREATE, "a");
+    pthread_t thread;
+    EQ(pthread_create(&thread, NULL, open_given, &part), 0);
+    EQ(pthread_join(thread, NULL), 0);
+    GT(part.number, 0);
+    EQ(qshm_try_lock((uint32_t)part.number), 1);
+    EQ(qshm_wait_lock((uint32_t)a, 2000), QSHM_E_DEADLOCK);
+}
