@@ -5,7 +5,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "os.h"
 
@@ -16,8 +15,20 @@ static _Atomic uint32_t slots_made; /* slots from here on hold nothing yet */
 static uint32_t next_slot;          /* where the search begins: a freed slot is used again as late as possible */
 static atomic_flag table_busy = ATOMIC_FLAG_INIT;
 
-static _Atomic uint32_t owner_pid;           /* the process that the table belongs to */
-static volatile uint32_t *_Atomic fork_word; /* 1: surely the owner; 0, or none: ask for the pid */
+/*
+ * Whose table is it? A word in memory that the kernel clears in a forked child tells at the price of a load; where there
+ * is no such memory the pid is asked for each time. The library's constructor sets both, before any other thread can
+ * call.
+ */
+enum { INHERITED = 0, OURS = 1, CHANGING = 2 };
+static _Atomic uint32_t *fork_word;
+static _Atomic uint32_t owner_pid;
+
+__attribute__((constructor)) static void set_up(void)
+{
+    fork_word = (_Atomic uint32_t *)qshm__os_fork_word();
+    owner_pid = qshm__os_pid();
+}
 
 static void lock_table(void)
 {
@@ -38,39 +49,39 @@ static void forget_inherited(void)
     atomic_flag_clear(&table_busy); /* a thread that exists only in the parent may have held it */
     for (uint32_t i = 0; i < slots_made; i++) {
         struct qshm__attachment *attachment = slots[i];
-        if (attachment->fd >= 0) { /* neither left nor detached */
+        if (attachment->reserved && attachment->fd >= 0) {
             qshm__os_close(attachment->fd);
+        }
+        if (attachment->reserved && attachment->directory >= 0) {
             qshm__os_close(attachment->directory);
-            attachment->fd = attachment->directory = -1;
         }
         attachment->handle = 0;
         attachment->reserved = false;
     }
+    owner_pid = qshm__os_pid();
 }
 
-/* The slow half of every look-up: the first call of a process, a forked child, or a system without a fork word. */
-static void make_sure_of_process(void)
+/* In a child several threads may make its first call at once: exactly one of them resets the table. */
+static void take_over_table(void)
 {
-    uint32_t pid = qshm__os_pid();
-    if (owner_pid == pid) {
-        return;
-    }
-    if (owner_pid != 0) {
+    uint32_t expected = INHERITED;
+    if (atomic_compare_exchange_strong(fork_word, &expected, CHANGING)) {
         forget_inherited();
+        atomic_store(fork_word, OURS);
     }
-    lock_table();
-    if (owner_pid != pid) {
-        fork_word = qshm__os_fork_word();
-        owner_pid = pid;
+    while (atomic_load(fork_word) != OURS) {
+        qshm__os_sleep(0.01);
     }
-    unlock_table();
 }
 
 static inline void check_process(void)
 {
-    volatile uint32_t *word = atomic_load_explicit(&fork_word, memory_order_acquire);
-    if (word == NULL || *word == 0) {
-        make_sure_of_process();
+    if (fork_word == NULL) {
+        if (owner_pid != qshm__os_pid()) {
+            forget_inherited();
+        }
+    } else if (atomic_load_explicit(fork_word, memory_order_acquire) != OURS) {
+        take_over_table();
     }
 }
 
@@ -85,6 +96,7 @@ static struct qshm__attachment *free_slot(void)
     }
     struct qshm__attachment *made = slots_made < SLOTS ? calloc(1, sizeof *made) : NULL;
     if (made != NULL) {
+        made->fd = made->directory = -1;
         made->slot = slots_made;
         slots[slots_made] = made;
         slots_made++;
@@ -100,11 +112,8 @@ struct qshm__attachment *qshm__handle_reserve(void)
     if (attachment != NULL) {
         uint32_t slot = attachment->slot;
         uint32_t generation = attachment->generation % (GENERATIONS - 1) + 1; /* never 0: a handle is positive */
-        memset(attachment, 0, sizeof *attachment);
-        attachment->slot = slot;
-        attachment->generation = generation;
+        *attachment = (struct qshm__attachment){.slot = slot, .generation = generation, .fd = -1, .directory = -1};
         attachment->reserved = true;
-        attachment->fd = attachment->directory = -1;
     }
     unlock_table();
     return attachment;
@@ -122,6 +131,7 @@ void qshm__handle_free(struct qshm__attachment *attachment)
 {
     atomic_store_explicit(&attachment->handle, 0, memory_order_release);
     lock_table();
+    attachment->fd = attachment->directory = -1;
     attachment->reserved = false;
     unlock_table();
 }

@@ -41,6 +41,8 @@ struct qshm__attachment {
     bool holding;
     uintptr_t thread; /* that took the lock, or waits for it */
     double waiting_since, next_check, check_interval;
+    uint64_t offer; /* to another's heir, as seen last, and since when (ms) */
+    double offer_seen;
 };
 
 /* A free attachment, with a handle that is not yet valid; NULL when 4096 are in use or memory is out. */

@@ -8,12 +8,13 @@
 
 #include "../qshm.h"
 #include "directory.h"
+#include "file.h"
 #include "layout.h"
 #include "liveness.h"
 #include "names.h"
 #include "os.h"
 #include "outcome.h"
-#include "segment.h"
+#include "removal.h"
 
 _Static_assert(sizeof(struct qshm_info) == 2104 && offsetof(struct qshm_info, key) == 56, "part of the ABI");
 _Static_assert(sizeof(struct qshm_holder) == 24, "part of the ABI");
@@ -111,12 +112,12 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
 static int inspect_file(int fd, const char *name, const struct qshm__stat *file, struct qshm_info *info,
                         struct collector *to, struct qshm__failure *failure)
 {
-    struct qshm__inspection seen;
+    struct qshm__contents seen;
     uint32_t ids[MOST_ATTACHED];
     int guarded = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
     int used = qshm__anybody_attached(fd, failure);
     int r = guarded < 0 ? qshm__fail_call(failure, "fcntl", guarded) : used < 0 ? used : 0;
-    r = r < 0 ? r : qshm__segment_classify(fd, file, info->kind, &seen, failure);
+    r = r < 0 ? r : qshm__file_classify(fd, file, info->kind, &seen, failure);
     r = r < 0 ? r : qshm__living_ids(fd, ids, MOST_ATTACHED, &info->attached, failure);
     uint64_t word = 0;
     if (r == 0 && seen.state == QSHM_LIVE) {
@@ -158,7 +159,7 @@ int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory
     }
     int fd;
     struct qshm__stat file;
-    r = qshm__segment_open_file(&place, file_name, false, &fd, &file, &failure);
+    r = qshm__file_open(&place, file_name, false, &fd, &file, &failure);
     if (r == 0 && fd < 0) {
         r = qshm__fail_check(&failure, QSHM_E_NOT_FOUND, "does not exist");
     } else if (r == 0) {
@@ -207,7 +208,7 @@ int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory,
         return 0;
     }
     if (r == 0) {
-        r = qshm__segment_remove(&place, file_name, force != 0, &failure);
+        r = qshm__remove(&place, file_name, force != 0, &failure);
         qshm__directory_close(&place);
     }
     return qshm__outcome_finish(out, r, &failure);

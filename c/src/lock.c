@@ -7,7 +7,10 @@
  *   waiters  somebody may sleep on the low half: wake when freeing
  *   heir     id of a waiter that was passed over for 5 ms: it gets the lock next, so that a greedy owner, which would
  *            otherwise win every race, starves nobody (test: "greedy locker"). It stands in the same word as the owner:
- *            with a word of its own, a waiter that gives up could become owner
+ *            with a word of its own, a waiter that gives up could become owner. A grant is an offer until the heir
+ *            accepts it: owner and heir are both its id, and whoever has seen that offer for 20 ms may take the lock
+ *            in its place. Otherwise a mere waiter that is stopped, or whose thread is busy, would lock everybody out
+ *            (test: "offer is taken back")
  *   died     the data may be half-written: an owner died, or was forced out, inside. Only an orderly unlock clears it,
  *            so a second death is told again
  *
@@ -40,6 +43,7 @@ static const double first_check = 1;      /* ms until an owner's life is asked f
 static const double slowest_check = 10;   /* ... to this: the bound of every sleep */
 static const double passed_over = 5;      /* ms after which a waiter asks to be the heir */
 static const double spinning = 0.005;     /* ms: sleeping and being woken costs ten times as much */
+static const double offer_stands = 20;    /* ms that an heir has to accept the lock */
 static const double shortest_sleep = 0.05;
 static const double no_timeout = 1e15;
 
@@ -56,6 +60,19 @@ static uint32_t heir_of(uint64_t word)
 static uint64_t as_heir(uint32_t id)
 {
     return (uint64_t)id << 32;
+}
+
+/* Was the lock offered to an heir that has not yet accepted it? */
+static bool is_offer(uint64_t word)
+{
+    return owner_of(word) != 0 && owner_of(word) == heir_of(word);
+}
+
+static const uint64_t no_heir = ~(UINT64_C(0x7fffffff) << 32);
+
+static uint64_t offer_to(uint32_t id)
+{
+    return as_heir(id) | WAITERS | id;
 }
 
 static const void *low_half(const struct qshm__attachment *a)
@@ -81,35 +98,58 @@ static int taken(struct qshm__attachment *a, bool died)
 
 enum { CHECK_LIFE = 1, SLEPT = 2, WILL_SLEEP = 4, WANT_HEIR = 8 };
 
+/* May an offer to another be taken in its place: because the heir is dead, or did not accept it for 20 ms? An offer that
+ * looks the same but is a later one may be taken too early by this: its heir then goes on waiting. */
+static bool is_stale_offer(struct qshm__attachment *a, uint64_t word, unsigned how)
+{
+    double now = qshm__os_now();
+    if (a->offer != word) {
+        a->offer = word;
+        a->offer_seen = now;
+    }
+    return now - a->offer_seen > offer_stands ||
+           ((how & CHECK_LIFE) != 0 && !qshm__is_alive(a->fd, a->id, owner_of(word)));
+}
+
 /* One look at the whole condition. BUSY leaves in `*seen` the word that was last in place. */
 static int attempt(struct qshm__attachment *a, unsigned how, uint64_t *seen)
 {
     uint64_t word = atomic_load_explicit(&a->control->lock, memory_order_acquire);
     for (;;) {
+        uint32_t owner = owner_of(word);
         uint32_t heir = heir_of(word);
-        if (owner_of(word) == a->id) { /* granted as heir */
-            return taken(a, (word & DIED) != 0);
+        if (owner == a->id) { /* offered to us */
+            if (swap(a, &word, word & no_heir)) {
+                return taken(a, (word & DIED) != 0);
+            }
+            continue;
+        }
+        if (is_offer(word) && is_stale_offer(a, word, how)) {
+            QSHM_POINT("takeover of an offer"); /* nobody was inside: `died` stays as it is */
+            if (swap(a, &word, a->id | WAITERS | (word & DIED))) {
+                return taken(a, (word & DIED) != 0);
+            }
+            continue;
         }
         uint64_t other_heir = heir == a->id ? 0 : as_heir(heir);
-        if (owner_of(word) == 0) {
+        if (owner == 0) {
             uint64_t waiters = (how & SLEPT) != 0 ? WAITERS : word & WAITERS;
             if (swap(a, &word, a->id | waiters | other_heir | (word & DIED))) {
                 return taken(a, (word & DIED) != 0);
             }
             continue;
         }
-        if ((how & CHECK_LIFE) != 0 && !qshm__is_alive(a->fd, a->id, owner_of(word))) {
+        if (!is_offer(word) && (how & CHECK_LIFE) != 0 && !qshm__is_alive(a->fd, a->id, owner)) {
             QSHM_POINT("takeover");
-            uint32_t dead = owner_of(word);
             if (swap(a, &word, a->id | WAITERS | other_heir | DIED)) {
-                qshm__trace("took the lock of %s over from id %u, which is dead", a->name, dead);
+                qshm__trace("took the lock of %s over from id %u, which is dead", a->name, owner);
                 return taken(a, true);
             }
             continue;
         }
         uint64_t next = word | ((how & WILL_SLEEP) != 0 ? WAITERS : 0);
-        if ((how & CHECK_LIFE) != 0 && heir != 0 && !qshm__is_alive(a->fd, a->id, heir)) {
-            next &= ~as_heir(0x7fffffff);
+        if ((how & CHECK_LIFE) != 0 && heir != 0 && heir != owner && !qshm__is_alive(a->fd, a->id, heir)) {
+            next &= no_heir;
         }
         if ((how & WANT_HEIR) != 0 && heir_of(next) == 0) {
             next |= as_heir(a->id);
@@ -130,6 +170,13 @@ int qshm__lock_try(struct qshm__attachment *a)
     return swap(a, &word, a->id) ? taken(a, false) : attempt(a, CHECK_LIFE, &word);
 }
 
+/* The word that follows when `word` is given up: an offer to its heir, or free. */
+static uint64_t without_owner(const struct qshm__attachment *a, uint64_t word)
+{
+    uint32_t heir = heir_of(word);
+    return heir != 0 && !is_offer(word) && qshm__is_alive(a->fd, a->id, heir) ? offer_to(heir) : 0;
+}
+
 /* Gives the lock up. `keep` is DIED if the next owner must still be told, else 0. */
 static int give_up(struct qshm__attachment *a, uint64_t keep)
 {
@@ -140,9 +187,7 @@ static int give_up(struct qshm__attachment *a, uint64_t keep)
         if (owner_of(word) != a->id) {
             return QSHM_E_LOCK_LOST;
         }
-        uint32_t heir = heir_of(word);
-        bool passed_on = heir != 0 && qshm__is_alive(a->fd, a->id, heir);
-        next = keep | (passed_on ? heir | WAITERS : 0);
+        next = keep | without_owner(a, word);
     }
     QSHM_POINT("lock freed");
     if ((word & WAITERS) != 0) {
@@ -151,20 +196,23 @@ static int give_up(struct qshm__attachment *a, uint64_t keep)
     return 0;
 }
 
-/* Ends a wait. If the lock was granted to us in the meantime: takes it, or, without `take`, hands it on as it is. */
+/* Ends a wait. If the lock was offered to us in the meantime: accepts, or, without `take`, frees it as it is. */
 static int withdraw(struct qshm__attachment *a, bool take)
 {
     a->waiting_since = 0;
     uint64_t word = atomic_load_explicit(&a->control->lock, memory_order_acquire);
     for (;;) {
         if (owner_of(word) == a->id && !a->holding) {
-            if (take) {
+            if (!take) {
+                give_up(a, word & DIED);
+                return QSHM_LOCK_BUSY;
+            }
+            if (swap(a, &word, word & no_heir)) {
                 return taken(a, (word & DIED) != 0);
             }
-            give_up(a, word & DIED);
-            return QSHM_LOCK_BUSY;
+            continue;
         }
-        if (heir_of(word) != a->id || swap(a, &word, word & ~as_heir(0x7fffffff))) {
+        if (heir_of(word) != a->id || swap(a, &word, word & no_heir)) {
             return QSHM_LOCK_BUSY;
         }
     }
@@ -208,18 +256,12 @@ int qshm__lock_cancel(struct qshm__attachment *a)
     return a->waiting_since == 0 ? QSHM_LOCK_BUSY : withdraw(a, false);
 }
 
-static bool is_sibling(struct qshm__attachment *other, const void *context)
-{
-    const struct qshm__attachment *a = context;
-    return other != a && other->thread == a->thread && other->control != NULL && other->inode == a->inode &&
-           other->device == a->device;
-}
-
-/* While this thread blocks, its other attachments cannot use a lock that is granted to them: their asynchronous waits
- * step back from being heir, and step up again at their next turn. */
+/* While this thread blocks, its other attachments, also of other segments, cannot use a lock that is offered to them:
+ * their asynchronous waits step back from being heir, and step up again at their next turn. */
 static bool step_back(struct qshm__attachment *other, const void *context)
 {
-    if (is_sibling(other, context) && other->waiting_since != 0) {
+    const struct qshm__attachment *a = context;
+    if (other != a && other->control != NULL && other->thread == a->thread && other->waiting_since != 0) {
         double since = other->waiting_since;
         withdraw(other, false);
         other->waiting_since = since;
@@ -227,9 +269,12 @@ static bool step_back(struct qshm__attachment *other, const void *context)
     return false;
 }
 
+/* The owner of the same lock, in the thread that wants to wait for it. */
 static bool is_holding_sibling(struct qshm__attachment *other, const void *context)
 {
-    return is_sibling(other, context) && other->holding &&
+    const struct qshm__attachment *a = context;
+    return other != a && other->control != NULL && other->thread == a->thread && other->inode == a->inode &&
+           other->device == a->device && other->holding &&
            owner_of(atomic_load_explicit(&other->control->lock, memory_order_relaxed)) == other->id;
 }
 
@@ -308,10 +353,9 @@ struct qshm__lock_owner qshm__lock_force(struct qshm__attachment *a, uint32_t ex
             return (struct qshm__lock_owner){0};
         }
         struct qshm__lock_owner former = describe(a->control, word);
-        uint32_t heir = heir_of(word);
-        bool passed_on = heir != 0 && qshm__is_alive(a->fd, a->id, heir);
+        uint64_t died = is_offer(word) ? word & DIED : DIED; /* nobody is inside before an offer is accepted */
         QSHM_POINT("force");
-        if (swap(a, &word, DIED | (passed_on ? heir | WAITERS : 0))) {
+        if (swap(a, &word, died | without_owner(a, word))) {
             QSHM_POINT("forced");
             qshm__os_wake(low_half(a), true);
             qshm__trace("took the lock of %s away from id %u", a->name, owner);

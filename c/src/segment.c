@@ -31,103 +31,10 @@
 
 #include "../qshm.h"
 #include "fault.h"
+#include "file.h"
 #include "liveness.h"
 #include "lock.h"
-
-enum { ATTEMPTS = 1000, SWEEP_MOST = 16 };
-
-/* --- looking at files ---------------------------------------------------------------------------------------------- */
-
-int qshm__segment_open_file(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
-                            struct qshm__stat *file, struct qshm__failure *failure)
-{
-    *fd = qshm__os_open(directory->fd, name, writable);
-    if (*fd == -ENOENT) {
-        *fd = -1;
-        return 0;
-    }
-    if (*fd < 0) {
-        int error = *fd;
-        *fd = -1;
-        struct qshm__stat found;
-        int r = qshm__os_stat_name(directory->fd, name, &found) == 0
-                    ? qshm__directory_check_file(directory, &found, failure)
-                    : 0;
-        return r < 0 ? r : qshm__fail_call(failure, "openat", error);
-    }
-    int r = qshm__os_stat(*fd, file);
-    r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__directory_check_file(directory, file, failure);
-    if (r < 0) {
-        qshm__os_close(*fd);
-        *fd = -1;
-    }
-    return r;
-}
-
-/* Is the name still, or again, the file behind this descriptor? 1, 0, or an error. */
-static int is_named(int directory, const char *name, const struct qshm__stat *file, struct qshm__failure *failure)
-{
-    struct qshm__stat now;
-    int r = qshm__os_stat_name(directory, name, &now);
-    if (r == -ENOENT) {
-        return 0;
-    }
-    if (r < 0) {
-        return qshm__fail_call(failure, "statx", r);
-    }
-    return now.inode == file->inode && now.device == file->device;
-}
-
-int qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind, struct qshm__inspection *seen,
-                           struct qshm__failure *failure)
-{
-    *seen = (struct qshm__inspection){.state = QSHM_FOREIGN};
-    struct {
-        struct qshm__header header;
-        uint64_t payload_offset, payload_size;
-    } head;
-    _Static_assert(sizeof head == offsetof(struct qshm__control, next_id), "the part of the control block read here");
-    int r = qshm__os_read(fd, &head, sizeof head, 0);
-    if (r < 0) {
-        return qshm__fail_call(failure, "pread", r);
-    }
-    if (r < (int)sizeof head.header || head.header.magic != QSHM_MAGIC) {
-        return 0;
-    }
-    seen->layout = head.header.layout;
-    seen->persistent = (head.header.flags & QSHM_FLAG_PERSISTENT) != 0;
-    if (head.header.layout != QSHM_LAYOUT) {
-        return 0;
-    }
-    uint64_t control_size = qshm__control_size(kind);
-    bool sound = file->size >= control_size && head.header.kind == kind &&
-                 head.header.fingerprint == qshm__fingerprint(kind) && head.payload_offset == control_size &&
-                 head.payload_size == file->size - control_size;
-    seen->state = sound ? QSHM_LIVE : QSHM_CORRUPT;
-    seen->size = sound ? head.payload_size : 0;
-    return 0;
-}
-
-static int incompatible(const struct qshm__inspection *seen, struct qshm__failure *failure)
-{
-    if (seen->state == QSHM_CORRUPT) {
-        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is damaged");
-    } else if (seen->layout != 0) {
-        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "has layout %u, this library has %u", seen->layout, QSHM_LAYOUT);
-    } else {
-        qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is no segment of qshm");
-    }
-    failure->layout = seen->layout;
-    return QSHM_E_INCOMPATIBLE;
-}
-
-/* Frees R by name: close() alone would not, while a child of this process stands between fork and exec. */
-static void let_go(int *fd)
-{
-    qshm__registry_unlock(*fd);
-    qshm__os_close(*fd);
-    *fd = -1;
-}
+#include "removal.h"
 
 /* --- what stands at a name ------------------------------------------------------------------------------------------- */
 
@@ -136,25 +43,25 @@ enum found { GONE, USED, KEPT }; /* nothing there (any more), in use, or persist
 struct existing {
     int fd; /* holds R unless GONE */
     struct qshm__stat file;
-    struct qshm__inspection seen;
+    struct qshm__contents seen;
 };
 
 /* Opens the name and takes R of its file; a dead file is removed, and `*removed` set. */
 static int settle_name(const struct qshm__directory *directory, const char *name, uint32_t kind, struct existing *existing,
                        bool *removed, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        int r = qshm__segment_open_file(directory, name, true, &existing->fd, &existing->file, failure);
+    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
+        int r = qshm__file_open(directory, name, true, &existing->fd, &existing->file, failure);
         if (r < 0 || existing->fd < 0) {
             return r < 0 ? r : GONE;
         }
         QSHM_POINT("opened");
         r = qshm__registry_lock(existing->fd, true, failure);
         if (r == 0) {
-            r = is_named(directory->fd, name, &existing->file, failure);
+            r = qshm__file_is_named(directory->fd, name, &existing->file, failure);
         }
         if (r == 0) { /* removed, or replaced, between open and R */
-            let_go(&existing->fd);
+            qshm__file_let_go(&existing->fd);
             continue;
         }
         if (r == 1) {
@@ -162,7 +69,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
         }
         if (r >= 0) {
             bool used = r == 1;
-            r = qshm__segment_classify(existing->fd, &existing->file, kind, &existing->seen, failure);
+            r = qshm__file_classify(existing->fd, &existing->file, kind, &existing->seen, failure);
             if (r == 0 && (used || existing->seen.persistent)) {
                 return used ? USED : KEPT;
             }
@@ -178,7 +85,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
                 r = qshm__fail_call(failure, "unlinkat", r);
             }
         }
-        let_go(&existing->fd);
+        qshm__file_let_go(&existing->fd);
         return r;
     }
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
@@ -261,7 +168,7 @@ static void write_header(struct qshm__control *control, const struct qshm__reque
  * a sweep that came between open and R has unlinked it, and a new one is made. */
 static int create_draft(const struct qshm__directory *directory, struct qshm__draft *draft, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
         int r = qshm__os_create_draft(directory->fd, draft);
         if (r < 0) {
             return qshm__fail_call(failure, "openat", r);
@@ -273,7 +180,7 @@ static int create_draft(const struct qshm__directory *directory, struct qshm__dr
         struct qshm__stat file;
         r = qshm__os_stat(draft->fd, &file);
         r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__registry_lock(draft->fd, true, failure);
-        r = r < 0 ? r : is_named(directory->fd, draft->name, &file, failure);
+        r = r < 0 ? r : qshm__file_is_named(directory->fd, draft->name, &file, failure);
         if (r == 1) {
             return 0;
         }
@@ -328,8 +235,6 @@ drop:
     return r;
 }
 
-static void sweep(const struct qshm__directory *directory, const char *except);
-
 static int create(struct qshm__attachment *attachment, struct qshm__directory *directory,
                   const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
 {
@@ -339,7 +244,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
     struct qshm__draft draft;
     struct qshm__stat file;
     bool built = false;
-    for (int attempt = 0; r == GONE && attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; r == GONE && attempt < QSHM_ATTEMPTS; attempt++) {
         if (!built) {
             r = build(attachment, directory, &draft, &file, request, failure);
             if (r < 0) {
@@ -360,7 +265,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
             result->size = request->size;
             qshm__trace("created %s/%s, %llu bytes, as id %u", directory->path, request->name,
                         (unsigned long long)request->size, attachment->id);
-            sweep(directory, request->name);
+            qshm__sweep(directory, request->name);
             return 0;
         }
         if (r != -EEXIST) {
@@ -375,10 +280,10 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
         attachment->fd = -1;
     }
     if (r == USED || r == KEPT) {
-        let_go(&existing.fd);
+        qshm__file_let_go(&existing.fd);
         bool usable = existing.seen.state == QSHM_LIVE;
         return usable ? qshm__fail_check(failure, QSHM_E_ALREADY_EXISTS, r == USED ? "is in use" : "is persistent")
-                      : incompatible(&existing.seen, failure);
+                      : qshm__file_incompatible(&existing.seen, failure);
     }
     return r == GONE ? qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time") : r;
 }
@@ -423,7 +328,7 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
     attachment->fd = existing.fd;
     attachment->read_only = (request->how & QSHM_READ_ONLY) != 0;
     if (existing.seen.state != QSHM_LIVE) {
-        r = incompatible(&existing.seen, failure);
+        r = qshm__file_incompatible(&existing.seen, failure);
     } else {
         r = check_size(request, existing.seen.size, result, failure);
     }
@@ -444,7 +349,7 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
         }
         qshm__segment_unmap(attachment);
     }
-    let_go(&existing.fd);
+    qshm__file_let_go(&existing.fd);
     attachment->fd = -1;
     return r;
 }
@@ -453,10 +358,10 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
 static int observe(struct qshm__attachment *attachment, struct qshm__directory *directory,
                    const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
         int fd;
         struct qshm__stat file;
-        int r = qshm__segment_open_file(directory, request->name, false, &fd, &file, failure);
+        int r = qshm__file_open(directory, request->name, false, &fd, &file, failure);
         if (r < 0) {
             return r;
         }
@@ -468,20 +373,20 @@ static int observe(struct qshm__attachment *attachment, struct qshm__directory *
         r = qshm__draw_observer(fd, failure);
         QSHM_POINT("observer drawn");
         r = r < 0 ? r : qshm__registry_pass(fd, failure);
-        r = r < 0 ? r : is_named(directory->fd, request->name, &file, failure);
+        r = r < 0 ? r : qshm__file_is_named(directory->fd, request->name, &file, failure);
         if (r == 0) {
             qshm__os_close(fd);
             continue;
         }
-        struct qshm__inspection seen = {0};
-        r = r < 0 ? r : qshm__segment_classify(fd, &file, request->kind, &seen, failure);
+        struct qshm__contents seen = {0};
+        r = r < 0 ? r : qshm__file_classify(fd, &file, request->kind, &seen, failure);
         if (r == 0) {
             r = qshm__os_range_held(fd, QSHM_RANGE_A, QSHM_IDS, NULL);
             r = r < 0 ? qshm__fail_call(failure, "fcntl", r) : r;
             if (r == 0 && !seen.persistent) {
                 r = qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was left by processes that are gone");
             } else if (r >= 0) {
-                r = seen.state == QSHM_LIVE ? check_size(request, seen.size, result, failure) : incompatible(&seen, failure);
+                r = seen.state == QSHM_LIVE ? check_size(request, seen.size, result, failure) : qshm__file_incompatible(&seen, failure);
             }
         }
         r = r < 0 ? r : map(attachment, request->kind, seen.size, true, failure);
@@ -521,7 +426,7 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
     }
     uint32_t recovered = 0;
     int r = QSHM_E_BUSY;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
         r = attach_as_granted(attachment, directory, request, result, failure);
         if (r != QSHM_E_NOT_FOUND) {
             return r;
@@ -538,7 +443,7 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
     return r;
 }
 
-/* --- detach, remove, sweep ------------------------------------------------------------------------------------------------- */
+/* --- detach ------------------------------------------------------------------------------------------------- */
 
 void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
 {
@@ -557,7 +462,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         if (!registered) {
             qshm__trace("left %s to its next user: the registry lock is held", attachment->name);
         } else if (!attachment->persistent && qshm__anybody_attached(attachment->fd, &ignored) == 0 &&
-                   is_named(attachment->directory, attachment->name, &file, &ignored) == 1) {
+                   qshm__file_is_named(attachment->directory, attachment->name, &file, &ignored) == 1) {
             qshm__os_unlink(attachment->directory, attachment->name);
             qshm__trace("removed %s: its last user detached", attachment->name);
         }
@@ -571,97 +476,4 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
     qshm__os_close(attachment->fd);
     qshm__os_close(attachment->directory);
     attachment->fd = attachment->directory = -1; /* the numbers may soon be somebody else's */
-}
-
-int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure)
-{
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        int fd;
-        struct qshm__stat file;
-        int r = qshm__segment_open_file(directory, name, true, &fd, &file, failure);
-        if (r < 0 || fd < 0) {
-            return r;
-        }
-        r = qshm__registry_lock(fd, true, failure);
-        r = r < 0 ? r : is_named(directory->fd, name, &file, failure);
-        if (r == 0) {
-            let_go(&fd);
-            continue;
-        }
-        int guarded = r < 0 ? r : qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
-        int used = guarded < 0 ? guarded : qshm__anybody_attached(fd, failure);
-        if (r == 1 && guarded < 0) {
-            r = qshm__fail_call(failure, "fcntl", guarded);
-        } else if (r == 1 && used < 0) {
-            r = used;
-        } else if (r == 1 && (guarded == 1 || (used == 1 && !force))) {
-            r = qshm__fail_check(failure, QSHM_E_IN_USE, guarded == 1 ? "is a guard that is held" : "is in use");
-            failure->pid = qshm__os_range_holder(file.device, file.inode, guarded == 1 ? QSHM_RANGE_P : QSHM_RANGE_A,
-                                                 guarded == 1 ? 1 : QSHM_IDS, 0);
-        } else if (r == 1) {
-            int unlinked = qshm__os_unlink(directory->fd, name);
-            r = unlinked == 0 || unlinked == -ENOENT ? 1 : qshm__fail_call(failure, "unlinkat", unlinked);
-        }
-        let_go(&fd);
-        return r;
-    }
-    return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
-}
-
-/* Removes one file if it is certainly ours, dead and not to be kept. Waits for nobody. */
-static void sweep_file(const struct qshm__directory *directory, const char *name)
-{
-    struct qshm__failure ignored;
-    struct qshm__stat file;
-    int fd;
-    bool draft = qshm__os_is_draft_name(name);
-    if (qshm__segment_open_file(directory, name, true, &fd, &file, &ignored) < 0 || fd < 0) {
-        return;
-    }
-    if (qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0) {
-        struct qshm__inspection seen;
-        int r = qshm__segment_classify(fd, &file, qshm__kind_of_name(name), &seen, &ignored);
-        bool ours = draft || (r == 0 && seen.layout != 0 && !seen.persistent);
-        if (ours && is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
-            qshm__os_unlink(directory->fd, name);
-            qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
-        }
-        qshm__registry_unlock(fd);
-    }
-    qshm__os_close(fd);
-}
-
-/* Guards are left alone: the next holder is to learn that the last one crashed. */
-static bool is_sweepable(const char *name)
-{
-    uint32_t kind = qshm__kind_of_name(name);
-    return (kind != 0 && kind != QSHM_KIND_INSTANCE) || qshm__os_is_draft_name(name);
-}
-
-/* Looks at up to 16 files of the directory, and goes on behind them the next time: so a create costs the same in a full
- * directory, and every file has its turn. */
-static void sweep(const struct qshm__directory *directory, const char *except)
-{
-    static _Atomic int64_t next_position; /* another directory's position does no harm: at worst it is behind the end */
-    int64_t position = next_position;
-    uint32_t looked = 0;
-    _Alignas(8) char entries[4096];
-    if (qshm__os_seek_directory(directory->fd, position) < 0 && qshm__os_seek_directory(directory->fd, 0) < 0) {
-        return;
-    }
-    int size = qshm__os_read_directory(directory->fd, entries, sizeof entries);
-    if (size == 0 && position != 0 && qshm__os_seek_directory(directory->fd, 0) == 0) {
-        size = qshm__os_read_directory(directory->fd, entries, sizeof entries);
-    }
-    position = 0;
-    uint32_t offset = 0;
-    const char *name;
-    while (size > 0 && looked < SWEEP_MOST &&
-           (name = qshm__os_next_name(entries, (uint32_t)size, &offset, &position)) != NULL) {
-        if (is_sweepable(name) && strcmp(name, except) != 0) {
-            sweep_file(directory, name);
-            looked++;
-        }
-    }
-    next_position = size > 0 ? position : 0;
 }

@@ -32,19 +32,5 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
 void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit);
 /* Gives the mappings back. */
 void qshm__segment_unmap(struct qshm__attachment *attachment);
-/* 1 removed, 0 not there. */
-int qshm__segment_remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure);
-
-/* What a file says of itself, checked against its size. `state` is LIVE for any sound one: who uses it is not asked. */
-struct qshm__inspection {
-    uint32_t state, layout;
-    bool persistent;
-    uint64_t size;
-};
-int qshm__segment_classify(int fd, const struct qshm__stat *file, uint32_t kind, struct qshm__inspection *seen,
-                           struct qshm__failure *failure);
-/* Opens a segment's file and checks its type and owner. -1 in `*fd` and 0 if there is none. */
-int qshm__segment_open_file(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
-                            struct qshm__stat *file, struct qshm__failure *failure);
 
 #endif

@@ -1,6 +1,30 @@
 /** All suites. Imported statically: dynamic imports would need a permission in Deno. */
 
 import type { Suite } from "./case.ts";
+import { copying } from "./cases/copying.ts";
+import { dataView } from "./cases/data_view.ts";
+import { errors } from "./cases/errors.ts";
+import { forceUnlock } from "./cases/force_unlock.ts";
+import { inspection } from "./cases/inspect.ts";
+import { keys } from "./cases/keys.ts";
 import { lifetime } from "./cases/lifetime.ts";
+import { lock } from "./cases/lock.ts";
+import { memorySafety } from "./cases/memory_safety.ts";
+import { options } from "./cases/options.ts";
+import { validation } from "./cases/validation.ts";
+import { waits } from "./cases/waits.ts";
 
-export const suites: readonly Suite[] = [lifetime];
+export const suites: readonly Suite[] = [
+  lifetime,
+  dataView,
+  copying,
+  lock,
+  waits,
+  forceUnlock,
+  inspection,
+  keys,
+  validation,
+  errors,
+  options,
+  memorySafety,
+];

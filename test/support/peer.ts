@@ -16,6 +16,9 @@ export interface PeerOptions {
   /** Load the library whose steps can be armed. */
   readonly faults?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Run as this user and group; for root only. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 /** What a function in a peer threw. */
@@ -23,8 +26,8 @@ export class PeerError extends Error {
   readonly code: string | undefined;
   readonly pid: number | undefined;
 
-  constructor(error: { name: string; message: string; code?: string; pid?: number }) {
-    super(error.message);
+  constructor(error: { name: string; message: string; code?: string; pid?: number; stack?: string }) {
+    super(error.message, { cause: error.stack });
     this.name = error.name;
     this.code = error.code;
     this.pid = error.pid;
@@ -49,6 +52,8 @@ export class Peer implements AsyncDisposable {
         ...(options.faults ? { QSHM_LIBRARY: TEST_LIBRARY } : {}),
         ...options.env,
       },
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
+      ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
     this.#exited = once(this.child, "exit").then(() => {
       for (const { reject } of this.#answers.values()) {
@@ -90,7 +95,10 @@ export class Peer implements AsyncDisposable {
     const id = ++this.#last;
     const answer = Promise.withResolvers<unknown>();
     this.#answers.set(id, answer);
-    this.child.stdin!.write(`${JSON.stringify({ id, source: f.toString(), argument })}\n`);
+    // vitest gives its own name to dynamic imports, and tsx names functions; neither helper exists there.
+    const text = f.toString().replaceAll("__vite_ssr_dynamic_import__", "import");
+    const source = text.includes("__name(") ? `((__name) => (${text}))((named) => named)` : text;
+    this.child.stdin!.write(`${JSON.stringify({ id, source, argument })}\n`);
     return answer.promise as Promise<R>;
   }
 

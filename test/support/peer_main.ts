@@ -20,8 +20,8 @@ async function obey({ id, source, argument }: Order): Promise<void> {
     const f = new Function(`return (${source})`)();
     write({ id, value: (await f(qshm, state, argument)) ?? null });
   } catch (error) {
-    const { name, message, code, pid } = error as Error & { code?: unknown; pid?: unknown };
-    write({ id, error: { name, message, code, pid } });
+    const { name, message, code, pid, stack } = error as Error & { code?: unknown; pid?: unknown };
+    write({ id, error: { name, message, code, pid, stack } });
   }
 }
 

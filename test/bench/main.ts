@@ -1,0 +1,80 @@
+/**
+ * Benchmarks: `npm run bench`, see `--help`.
+ *
+ * How to read the table. A row is an operation of the public API, beside a rival's operation that does the same job.
+ * Both are measured in one run, in batches of about 1 ms that take turns, in several fresh processes. A cell is the
+ * median of the batches and, in brackets, the lowest and the highest.
+ *
+ *   ours, rival  time for one operation; in the start-up rows, what it adds to an empty script
+ *   ratio        our median over the rival's: `1.2x` is 1.2 times its time, `30x faster` a thirtieth of it. In brackets,
+ *                the range for batches that ran next to each other
+ *   target       what we want: a time, a ratio that is not to be exceeded, or a factor by which to be faster. Rows
+ *                without a target inform, mostly on where the time of another row goes
+ *   verdict      judges the medians
+ *
+ * Absolute times hold for one machine, ratios travel better. Other load widens the spreads, and after that shifts the
+ * medians: a MISSED with a ratio range that reaches far past the target on both sides is to be measured again.
+ *
+ * A file in `rows/` holds rows that are measured together, and the code of theirs that runs in the runtime under test;
+ * the code that runs in C is in `rivals.c`.
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { testDirectory } from "../support/directory.ts";
+import type { RuntimeName } from "../support/runtimes.ts";
+import { compilePackage, compileRivals, installRivals } from "./build.ts";
+import { type Options, parseOptions } from "./options.ts";
+import type { Group, Row } from "./row.ts";
+import { attachGroup } from "./rows/attach.ts";
+import { copyGroup } from "./rows/copy.ts";
+import { createGroup } from "./rows/create.ts";
+import { dataGroup } from "./rows/data.ts";
+import { lockGroup } from "./rows/lock.ts";
+import { recoveryGroup } from "./rows/recovery.ts";
+import { startGroup } from "./rows/start.ts";
+import { format, type Line, lineOf } from "./table.ts";
+
+const GROUPS: readonly Group[] = [lockGroup, createGroup, attachGroup, dataGroup, copyGroup, startGroup, recoveryGroup];
+
+function selectRows(group: Group, runtime: RuntimeName, { rows }: Options): readonly Row[] {
+  return group.rows.filter((row) =>
+    (row.runtimes?.includes(runtime) ?? true) &&
+    (rows.length === 0 || rows.some((text) => `${group.name}: ${row.name}`.toLowerCase().includes(text)))
+  );
+}
+
+function subjectsOf(rows: readonly Row[]): readonly string[] {
+  return [...new Set(rows.flatMap(({ ours, rival }) => (typeof rival === "string" ? [ours, rival] : [ours])))];
+}
+
+async function main(options: Options): Promise<void> {
+  const build = mkdtempSync(`${tmpdir()}/qshm-bench-`);
+  try {
+    installRivals();
+    const rivals = compileRivals(build);
+    const shippedFor = compilePackage(build);
+    const lines: Line[] = [];
+    for (const runtime of options.runtimes) {
+      const shipped = shippedFor(runtime);
+      const own: Line[] = [];
+      for (const group of GROUPS) {
+        const rows = selectRows(group, runtime, options);
+        if (rows.length === 0) continue;
+        using directory = testDirectory();
+        const { rounds, batches } = options;
+        const plan = { runtime, subjects: subjectsOf(rows), rounds, batches, directory: directory.path, rivals, shipped };
+        const samples = await group.measure(plan);
+        own.push(...rows.map((row) => lineOf(group.name, row, runtime, samples)));
+      }
+      lines.push(...own);
+      if (!options.json) console.log(`${runtime}\n${format(own)}\n`);
+    }
+    if (options.json) console.log(JSON.stringify(lines, undefined, 2));
+  } finally {
+    rmSync(build, { recursive: true, force: true });
+  }
+}
+
+const options = parseOptions(process.argv.slice(2));
+if (options !== undefined) await main(options);

@@ -1,0 +1,327 @@
+/*
+ * rivals.c - what the operations of the public API are compared with, in C.
+ *
+ * Each line on stdin is `<subject> <count>`: the subject is done `count` times, and the nanoseconds that took are the
+ * line on stdout. `rivals spawn COMMAND [ARG...]` has one subject: COMMAND, from its start to its exit. Files are made
+ * in $QSHM_DIRECTORY; `library.` subjects call the library itself.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/sem.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../c/qshm.h"
+
+#define TRY(condition) ((condition) ? (void)0 : fail(#condition))
+
+static _Noreturn void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", getenv("QSHM_DIRECTORY"), name);
+    return path;
+}
+
+/* --- locks --------------------------------------------------------------------------------------------------------- */
+
+static int semaphore = -1;
+
+static void remove_semaphore(void)
+{
+    semctl(semaphore, 0, IPC_RMID);
+}
+
+/* As Qt's QSharedMemory::lock and unlock. */
+static void system_v_semaphore(long count)
+{
+    if (semaphore < 0) {
+        semaphore = semget(IPC_PRIVATE, 1, 0600);
+        TRY(semaphore >= 0 && semctl(semaphore, 0, SETVAL, 1) == 0);
+        atexit(remove_semaphore);
+    }
+    struct sembuf take = {0, -1, SEM_UNDO}, give = {0, 1, SEM_UNDO};
+    for (long i = 0; i < count; i++) {
+        TRY(semop(semaphore, &take, 1) == 0);
+        TRY(semop(semaphore, &give, 1) == 0);
+    }
+}
+
+static void file_lock(long count)
+{
+    static int fd = -1;
+    if (fd < 0) {
+        TRY((fd = open(path_of("flock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) >= 0);
+    }
+    for (long i = 0; i < count; i++) {
+        TRY(flock(fd, LOCK_EX) == 0);
+        TRY(flock(fd, LOCK_UN) == 0);
+    }
+}
+
+/* --- the library, without a runtime ---------------------------------------------------------------------------------- */
+
+static struct {
+    __typeof__(&qshm_open) open;
+    __typeof__(&qshm_detach) detach;
+    __typeof__(&qshm_try_lock) try_lock;
+    __typeof__(&qshm_unlock) unlock;
+    __typeof__(&qshm_read) read;
+    __typeof__(&qshm_write) write;
+} library;
+
+static void load_library(void)
+{
+    void *handle = dlopen(QSHM_LIBRARY, RTLD_NOW);
+    if (handle == NULL) {
+        fprintf(stderr, "%s\n", dlerror());
+        exit(1);
+    }
+#define LOAD(name) TRY((*(void **)&library.name = dlsym(handle, "qshm_" #name)) != NULL)
+    LOAD(open);
+    LOAD(detach);
+    LOAD(try_lock);
+    LOAD(unlock);
+    LOAD(read);
+    LOAD(write);
+}
+
+static uint32_t open_segment(uint32_t how, const char *key, double size)
+{
+    static struct qshm_outcome outcome;
+    int32_t handle = library.open(QSHM_KIND_MEMORY, how, 0, size, key, (uint32_t)strlen(key), "", 0, &outcome);
+    TRY(handle > 0);
+    return (uint32_t)handle;
+}
+
+static void library_lock(long count)
+{
+    static uint32_t handle;
+    if (handle == 0) {
+        handle = open_segment(QSHM_CREATE, "lock-c", 64);
+    }
+    for (long i = 0; i < count; i++) {
+        TRY(library.try_lock(handle) == 1);
+        TRY(library.unlock(handle) == 0);
+    }
+}
+
+static void library_create(long count)
+{
+    for (long i = 0; i < count; i++) {
+        TRY(library.detach(open_segment(QSHM_CREATE, "create-c", 4096)) == 0);
+    }
+}
+
+static void library_attach(long count)
+{
+    static uint32_t creator;
+    if (creator == 0) {
+        creator = open_segment(QSHM_CREATE, "attach-c", 4096);
+    }
+    for (long i = 0; i < count; i++) {
+        TRY(library.detach(open_segment(QSHM_ATTACH, "attach-c", 0)) == 0);
+    }
+}
+
+static uint32_t copy_handle(void)
+{
+    static uint32_t handle;
+    return handle != 0 ? handle : (handle = open_segment(QSHM_CREATE, "copy-c", 1 << 20));
+}
+
+static void library_read(long count)
+{
+    char bytes[64];
+    for (long i = 0; i < count; i++) {
+        TRY(library.read(copy_handle(), 0, bytes, sizeof bytes) == 0);
+    }
+}
+
+static void library_write(long count)
+{
+    char bytes[64] = {0};
+    for (long i = 0; i < count; i++) {
+        TRY(library.write(copy_handle(), 0, bytes, sizeof bytes) == 0);
+    }
+}
+
+/* --- bare mappings --------------------------------------------------------------------------------------------------- */
+
+static const char *bare_name(const char *use)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "/qshm-bench-%d-%s", (int)getpid(), use);
+    return name;
+}
+
+static void *map_shared(int fd, size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    TRY(memory != MAP_FAILED);
+    return memory;
+}
+
+static void create_bare(long count, int touch)
+{
+    const char *name = bare_name("create");
+    for (long i = 0; i < count; i++) {
+        int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        TRY(fd >= 0);
+        TRY(touch ? posix_fallocate(fd, 0, 4096) == 0 : ftruncate(fd, 4096) == 0);
+        char *memory = map_shared(fd, 4096);
+        close(fd);
+        if (touch) {
+            *(volatile char *)memory = 1;
+        }
+        munmap(memory, 4096);
+        TRY(shm_unlink(name) == 0);
+    }
+}
+
+static void plain_create(long count)
+{
+    create_bare(count, 0);
+}
+
+static void plain_create_touched(long count)
+{
+    create_bare(count, 1);
+}
+
+static void remove_attached(void)
+{
+    shm_unlink(bare_name("attach"));
+}
+
+static void plain_attach(long count)
+{
+    static int creator = -1;
+    const char *name = bare_name("attach");
+    if (creator < 0) {
+        creator = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        TRY(creator >= 0 && ftruncate(creator, 4096) == 0);
+        atexit(remove_attached);
+    }
+    for (long i = 0; i < count; i++) {
+        int fd = shm_open(name, O_RDWR, 0);
+        struct stat file;
+        TRY(fd >= 0 && fstat(fd, &file) == 0);
+        void *memory = map_shared(fd, (size_t)file.st_size);
+        close(fd);
+        munmap(memory, (size_t)file.st_size);
+    }
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------------ */
+
+enum { COPY = 1 << 20 };
+
+static void copy(long count, int in)
+{
+    static char *shared, *own;
+    if (shared == NULL) {
+        const char *name = bare_name("copy");
+        int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        TRY(fd >= 0 && shm_unlink(name) == 0 && ftruncate(fd, COPY) == 0);
+        shared = map_shared(fd, COPY);
+        TRY((own = malloc(COPY)) != NULL);
+        memset(own, 7, COPY);
+        memset(shared, 7, COPY);
+    }
+    for (long i = 0; i < count; i++) {
+        memcpy(in ? shared : own, in ? own : shared, COPY);
+        __asm__ volatile("" : : "r"(own), "r"(shared) : "memory");
+    }
+}
+
+static void copy_in(long count)
+{
+    copy(count, 1);
+}
+
+static void copy_out(long count)
+{
+    copy(count, 0);
+}
+
+/* --- whole programs ------------------------------------------------------------------------------------------------------ */
+
+extern char **environ;
+static char **command;
+
+static void spawn_command(long count)
+{
+    for (long i = 0; i < count; i++) {
+        pid_t pid;
+        int status;
+        TRY(posix_spawn(&pid, command[0], NULL, NULL, command, environ) == 0);
+        TRY(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+}
+
+/* --- the protocol -------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*run)(long count);
+} subjects[] = {
+    {"c.semop", system_v_semaphore},
+    {"c.flock", file_lock},
+    {"c.library.lock", library_lock},
+    {"c.library.create", library_create},
+    {"c.library.attach", library_attach},
+    {"c.library.read", library_read},
+    {"c.library.write", library_write},
+    {"c.plain.create", plain_create},
+    {"c.plain.create.touched", plain_create_touched},
+    {"c.plain.attach", plain_attach},
+    {"c.memcpy.in", copy_in},
+    {"c.memcpy.out", copy_out},
+    {"spawn", spawn_command},
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 2) {
+        command = argv + 2;
+    } else {
+        load_library();
+    }
+    char name[64];
+    long count;
+    while (scanf("%63s %ld", name, &count) == 2) {
+        for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+            if (strcmp(subjects[i].name, name) == 0) {
+                double start = now();
+                subjects[i].run(count);
+                printf("%.0f\n", now() - start);
+                fflush(stdout);
+            }
+        }
+    }
+    return 0;
+}

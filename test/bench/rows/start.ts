@@ -1,0 +1,70 @@
+/**
+ * What the package adds to the start of a script: whole runs of scripts, from start to exit, in turn with an empty one
+ * whose time is subtracted. The package is taken as shipped: compiled for Deno and Node, in sources for Bun.
+ */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { commandOf } from "../../support/runtimes.ts";
+import { Host } from "../host.ts";
+import type { Group, Plan, Samples } from "../row.ts";
+
+/** Runs of each script. */
+const RUNS = 25;
+
+const EMPTY = "script.empty";
+
+/** The scripts' sources. All end by themselves. */
+function scripts({ shipped, directory }: Plan): Readonly<Record<string, string>> {
+  return {
+    [EMPTY]: "",
+    "script.import": `import ${JSON.stringify(shipped)};`,
+    "script.tryCreate": `import { SharedMemory } from ${JSON.stringify(shipped)}; SharedMemory.tryCreate("start", 1);`,
+    "script.node:net": `import { createServer } from "node:net";
+      const server = createServer().listen(${JSON.stringify(`${directory}/socket`)}, () => server.close());`,
+  };
+}
+
+async function measure(plan: Plan): Promise<Samples> {
+  const sources = scripts(plan);
+  const names = [EMPTY, ...plan.subjects];
+  mkdirSync(`${plan.directory}/scripts`);
+  writeFileSync(`${plan.directory}/scripts/package.json`, `{ "type": "module" }`);
+  const hosts = names.map((name, i) => {
+    const path = `${plan.directory}/scripts/${i}.js`;
+    writeFileSync(path, sources[name]!);
+    const { command, args } = commandOf(plan.runtime, path);
+    return Host.inC(plan, ["spawn", command, ...args]);
+  });
+  for (const host of hosts) await host.time("spawn", 2); // the runtime's caches fill
+  const samples = new Map(plan.subjects.map((name): [string, number[]] => [name, []]));
+  for (let run = 0; run < RUNS; run++) {
+    const elapsed = new Map<string, number>();
+    for (let i = 0; i < names.length; i++) {
+      const turn = (i + run) % names.length;
+      elapsed.set(names[turn]!, await hosts[turn]!.time("spawn", 1));
+    }
+    for (const [name, values] of samples) values.push(elapsed.get(name)! - elapsed.get(EMPTY)!);
+  }
+  await Promise.all(hosts.map((host) => host.end()));
+  return samples;
+}
+
+/** See {@linkcode Group}. */
+export const startGroup: Group = {
+  name: "start-up added",
+  rows: [
+    { name: "import", ours: "script.import" },
+    {
+      name: "import + tryCreate",
+      ours: "script.tryCreate",
+      target: { atMost: { deno: 4e6, bun: 2e6, node: 5e6 } },
+    },
+    {
+      name: "import + tryCreate / node:net listen on a Unix socket",
+      ours: "script.tryCreate",
+      rival: "script.node:net",
+      target: { fasterBy: 5 },
+    },
+  ],
+  measure,
+};

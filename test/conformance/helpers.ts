@@ -1,0 +1,78 @@
+/** What several suites need. Nothing here asks for a permission until it is called. */
+
+import assert from "node:assert/strict";
+import { QshmError, type SharedMemory } from "../../mod.ts";
+
+/** Lets everything run that needs no timer and no I/O: what has not happened then was not done in the same turn. */
+export async function microtasks(): Promise<void> {
+  for (let i = 0; i < 20; i++) await undefined;
+}
+
+/** A promise's fate, to be looked at without waiting for it. */
+export interface Fate<T> {
+  state: "pending" | "fulfilled" | "rejected";
+  value?: T;
+  reason?: unknown;
+}
+
+/** Watches a promise; a rejection counts as handled. */
+export function watch<T>(promise: Promise<T>): Fate<T> {
+  const fate: Fate<T> = { state: "pending" };
+  promise.then(
+    (value) => Object.assign(fate, { state: "fulfilled", value }),
+    (reason) => Object.assign(fate, { state: "rejected", reason }),
+  );
+  return fate;
+}
+
+/** What a function throws. */
+export function thrownBy(f: () => unknown): unknown {
+  try {
+    f();
+  } catch (error) {
+    return error;
+  }
+  assert.fail("nothing was thrown");
+}
+
+/** As `thrownBy`, for an error of the library. */
+export function errorOf(f: () => unknown): QshmError {
+  const error = thrownBy(f);
+  if (!(error instanceof QshmError)) throw error;
+  return error;
+}
+
+/** What a promise is rejected with. */
+export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  assert.fail("the promise was fulfilled");
+}
+
+/** Asserts a `DOMException` of a name. */
+export function assertDomException(error: unknown, name: string, message?: RegExp): void {
+  assert.ok(error instanceof DOMException, `${error}`);
+  assert.equal(error.name, name);
+  if (message !== undefined) assert.match(error.message, message);
+}
+
+/** Is the lock free? Looked at through any attachment of the segment. */
+export function isFree(memory: SharedMemory): boolean {
+  return memory.lockOwner === undefined;
+}
+
+/** Collects garbage: at once where the runtime offers it, else by making some. */
+export function collectGarbage(): void {
+  const { gc, Bun } = globalThis as { gc?: () => void; Bun?: { gc(force: boolean): void } };
+  if (gc !== undefined) return gc();
+  if (Bun !== undefined) return Bun.gc(true);
+  for (let i = 0; i < 50; i++) new Uint8Array(1 << 20)[i] = i;
+}
+
+/** Text as bytes. */
+export function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,27 @@
+/**
+ * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
+ * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`) whose absence is a failure instead.
+ */
+
+import { spawnSync } from "node:child_process";
+
+const required = (process.env.QSHM_REQUIRE ?? "").split(",");
+
+function unless(present: boolean, part: string, reason: string): string | undefined {
+  if (present) return undefined;
+  if (required.includes(part)) throw new Error(`Required, but not there: ${part} (${reason})`);
+  return reason;
+}
+
+/** The reason, or `undefined` where the part is there and the test runs. */
+export const SKIPS = {
+  /** Other users, foreign owners, and mounts of their own. */
+  root: unless(process.getuid?.() === 0, "root", "only root can act as several users and mount file systems"),
+  /** The C program that takes part as a fourth process. */
+  cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
+} as const;
+
+/** The test's name with the reason it is skipped for. */
+export function because(name: string, reason: string | undefined): string {
+  return reason === undefined ? name : `${name} [skipped: ${reason}]`;
+}

@@ -1,0 +1,3 @@
+/** Imports the module, and that is all. */
+
+import "../../../mod.ts";
