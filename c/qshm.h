@@ -119,7 +119,8 @@ struct qshm_process {
     uint32_t pid;   /* 0: gone, in another PID namespace, or not ours to see */
     uint32_t alive; /* the kernel's word for it */
     uint32_t reserved;
-    double started; /* ms since 1970; 0 if unknown */
+    double started;   /* ms since 1970; 0 if unknown */
+    uint64_t segment; /* a random number of the segment's own: ids are small, and mean nothing elsewhere */
 };
 
 enum qshm_state { QSHM_LIVE = 1, QSHM_DEAD, QSHM_FOREIGN, QSHM_CORRUPT };
@@ -135,7 +136,10 @@ struct qshm_info {
     uint32_t lock_owner; /* id, 0 if free */
     uint32_t held;       /* instance: a guard is held */
     uint32_t attached;   /* how many ids follow the struct, each a uint32_t */
-    uint32_t key_size;   /* how many bytes of the key are stored below */
+    uint32_t key_size;   /* how many bytes of the key are given below; 0 if it cannot be told */
+    uint32_t key_is_cut; /* the key is longer */
+    uint32_t reserved;
+    uint64_t segment; /* as in struct qshm_process */
     char key[2048];
 };
 
@@ -167,8 +171,8 @@ QSHM_API int32_t qshm_detach(uint32_t handle);
 /* After qshm_detach returned 1: gives the range back, or, with `keep`, leaves it mapped for good because somebody may
  * still hold its address. */
 QSHM_API int32_t qshm_unmap(uint32_t handle, uint32_t keep);
-/* At the end of the process: as qshm_detach, but nobody is waited for, the memory stays mapped, and a lock that is still
- * held counts as its owner's death. */
+/* At the end of the process, or of a thread that made the attachment: as qshm_detach, but others are waited for for 20 ms
+ * only, and a lock that is still held counts as its owner's death. */
 QSHM_API int32_t qshm_leave(uint32_t handle);
 /* The payload's address, valid until qshm_detach. Of a read-only attachment: a private copy-on-write mapping. NULL on
  * failure. */

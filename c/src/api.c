@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct qshm_outcome) == 4760, "the outcome's layout is par
 _Static_assert(offsetof(struct qshm_outcome, size) == 16 && offsetof(struct qshm_outcome, call) == 24 &&
                    offsetof(struct qshm_outcome, why) == 48 && offsetof(struct qshm_outcome, path) == 152,
                "the outcome's layout is part of the ABI");
-_Static_assert(sizeof(struct qshm_process) == 24 && offsetof(struct qshm_process, started) == 16, "part of the ABI");
+_Static_assert(sizeof(struct qshm_process) == 32 && offsetof(struct qshm_process, segment) == 24, "part of the ABI");
 
 /* --- arguments ------------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +101,7 @@ static void release_memory(struct qshm__attachment *a)
         a->payload = NULL;
     }
     if (a->view != NULL) {
-        qshm__os_neutralise(a->view, a->payload_size);
+        qshm__os_neutralise(a->view, a->payload_size); /* fails only for want of map entries; then the range stays as it is */
         a->neutralised = true;
     }
 }
@@ -112,19 +112,24 @@ static struct qshm__attachment *find(uint32_t handle)
     return a == NULL || a->neutralised ? NULL : a;
 }
 
-int32_t qshm_detach(uint32_t handle)
+static int32_t end(uint32_t handle, bool at_exit)
 {
     struct qshm__attachment *a = find(handle);
     if (a == NULL) {
         return QSHM_E_HANDLE;
     }
-    qshm__segment_leave(a, false);
+    qshm__segment_leave(a, at_exit);
     release_memory(a);
     if (a->neutralised) {
         return 1;
     }
     qshm__handle_free(a);
     return 0;
+}
+
+int32_t qshm_detach(uint32_t handle)
+{
+    return end(handle, false);
 }
 
 int32_t qshm_unmap(uint32_t handle, uint32_t keep)
@@ -140,36 +145,29 @@ int32_t qshm_unmap(uint32_t handle, uint32_t keep)
     return 0;
 }
 
-/* The memory stays as it is: the process ends, and another thread may still be reading. */
-static void leave(struct qshm__attachment *a)
-{
-    qshm__segment_leave(a, true);
-    atomic_store_explicit(&a->handle, 0, memory_order_release);
-}
-
 int32_t qshm_leave(uint32_t handle)
 {
-    struct qshm__attachment *a = find(handle);
-    if (a == NULL) {
-        return QSHM_E_HANDLE;
-    }
-    leave(a);
-    return 0;
+    return end(handle, true);
 }
 
+/* A thread that is still running may be inside the lock, or take it any moment: its attachments are left to the kernel,
+ * which frees them once no thread can run any more (test: "exit_beside_an_owner"). */
 static bool leave_each(struct qshm__attachment *a, const void *context)
 {
-    (void)context;
-    if (!a->neutralised) {
-        leave(a);
+    bool others_lock = (a->holding || a->waiting_since != 0) && a->thread != *(const uintptr_t *)context;
+    if (!a->neutralised && !others_lock) {
+        atomic_store_explicit(&a->handle, 0, memory_order_release);
+        qshm__segment_leave(a, true);
     }
     return false;
 }
 
-/* Deno runs no exit hook after an uncaught error, Bun runs no destructor: both are there, and the second finds nothing. */
+/* Deno runs no exit hook after an uncaught error, Bun runs no destructor: both are there, and the second finds nothing.
+ * Memory stays mapped: other threads may still be reading. */
 __attribute__((destructor)) static void leave_all(void)
 {
-    qshm__handle_each(leave_each, NULL);
+    uintptr_t me = qshm__os_thread();
+    qshm__handle_each(leave_each, &me);
 }
 
 void *qshm_payload(uint32_t handle)
@@ -211,7 +209,7 @@ int32_t qshm_read(uint32_t handle, double offset, void *target, double size)
     struct qshm__attachment *a;
     int r = find_range(handle, offset, target, size, false, &a);
     if (r == 0 && size > 0) {
-        memcpy(target, a->payload + (size_t)offset, (size_t)size);
+        memmove(target, a->payload + (size_t)offset, (size_t)size);
     }
     return r;
 }
@@ -229,7 +227,7 @@ int32_t qshm_write(uint32_t handle, double offset, const void *bytes, double siz
     int r = find_range(handle, offset, bytes, size, true, &a);
     if (r == 0) {
         if (size > 0) {
-            memcpy(a->payload + (size_t)offset, bytes, (size_t)size);
+            memmove(a->payload + (size_t)offset, bytes, (size_t)size);
         }
         publish_change(a->control);
     }
@@ -243,7 +241,7 @@ int32_t qshm_write_if_changed(uint32_t handle, double offset, const void *bytes,
     if (r < 0 || size == 0 || memcmp(a->payload + (size_t)offset, bytes, (size_t)size) == 0) {
         return r;
     }
-    memcpy(a->payload + (size_t)offset, bytes, (size_t)size);
+    memmove(a->payload + (size_t)offset, bytes, (size_t)size);
     publish_change(a->control);
     return 1;
 }
@@ -292,7 +290,7 @@ int32_t qshm_unlock(uint32_t handle)
 /* The hint in the segment is believed only if that process is seen to hold the owner's byte. */
 static int describe_owner(const struct qshm__attachment *a, struct qshm__lock_owner owner, struct qshm_process *out)
 {
-    *out = (struct qshm_process){.id = owner.id};
+    *out = (struct qshm_process){.id = owner.id, .segment = a->control->birth};
     if (owner.id == 0) {
         return 0;
     }

@@ -49,7 +49,13 @@ static int choose_path(struct qshm__directory *directory, const void *path, uint
     }
     memcpy(directory->path, path, size);
     directory->path[size] = '\0';
-    return strlen(directory->path) == size ? 0 : QSHM_E_ARGUMENT;
+    if (strlen(directory->path) != size) {
+        return QSHM_E_ARGUMENT;
+    }
+    while (size > 1 && directory->path[size - 1] == '/') { /* with it, a link would be followed */
+        directory->path[--size] = '\0';
+    }
+    return 0;
 }
 
 /* A directory could not be opened: says why as exactly as can be found out. */
@@ -78,6 +84,10 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
     if ((permissions & 002) != 0 || (is_default && (permissions & 077) != 0)) {
         return qshm__fail_check(failure, QSHM_E_UNSAFE_DIRECTORY, "is open to others (mode %04o)", permissions);
     }
+    if (directory->group_shared && (permissions & 01000) != 0) {
+        return qshm__fail_check(failure, QSHM_E_UNSAFE_DIRECTORY,
+                                "is sticky (mode %04o): what one user's crash leaves there no other could remove", permissions);
+    }
     bool ours = found.uid == qshm__os_uid() || (!is_default && (found.uid == 0 || directory->group_shared));
     if (!ours) {
         return qshm__fail_check(failure, QSHM_E_UNSAFE_DIRECTORY, "belongs to user %u", found.uid);
@@ -97,10 +107,16 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
     return 0;
 }
 
+/* A second description of a draft: through /proc, or by its name where that is not mounted. */
+static int open_again(const struct qshm__directory *directory, const struct qshm__draft *draft)
+{
+    return draft->name[0] == '\0' ? qshm__os_reopen(draft->fd, true) : qshm__os_open(directory->fd, draft->name, true);
+}
+
 /*
  * Some systems accept the lock commands and do nothing, or know them not at all (proot, old gVisor). There everybody
- * would look dead, so it is found out once a process, on a nameless file: a lock taken through one description must
- * show through another.
+ * would look dead, so it is found out once a process, on a file that nobody sees: a lock taken through one description
+ * must show through another.
  */
 static int probe_locks(struct qshm__directory *directory, struct qshm__failure *failure)
 {
@@ -109,19 +125,26 @@ static int probe_locks(struct qshm__directory *directory, struct qshm__failure *
         return 0;
     }
     struct qshm__draft draft;
-    int r = qshm__os_create_draft(directory->fd, &draft);
-    if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC || r == -EDQUOT) {
-        return 0; /* nothing can be made here; what exists was made by a process that has asked this question */
+    int second = -ENOENT;
+    for (int named = 0; named < 2 && second == -ENOENT; named++) {
+        int r = qshm__os_create_draft(directory->fd, named == 1, &draft);
+        if (r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC || r == -EDQUOT) {
+            return 0; /* nothing can be made here; what exists was made by a process that has asked this question */
+        }
+        if (r < 0) {
+            return qshm__fail_call(failure, "openat", r);
+        }
+        second = open_again(directory, &draft);
+        if (second < 0) {
+            qshm__os_drop_draft(directory->fd, &draft);
+        }
     }
-    if (r < 0) {
-        return qshm__fail_call(failure, "openat", r);
+    if (second < 0) {
+        return qshm__fail_call(failure, "openat", second);
     }
-    int second = qshm__os_reopen(draft.fd, true);
-    r = second < 0 ? second : qshm__os_lock_range(draft.fd, QSHM_EXCLUSIVE, 0, 1);
+    int r = qshm__os_lock_range(draft.fd, QSHM_EXCLUSIVE, 0, 1);
     int seen = r < 0 ? r : qshm__os_range_held(second, 0, 1, NULL);
-    if (second >= 0) {
-        qshm__os_close(second);
-    }
+    qshm__os_close(second);
     qshm__os_drop_draft(directory->fd, &draft);
     if (seen == -EINVAL || seen == -ENOSYS || seen == 0) {
         return qshm__fail_check(failure, QSHM_E_UNSUPPORTED, "is where open-file-description locks do not work");
@@ -133,25 +156,39 @@ static int probe_locks(struct qshm__directory *directory, struct qshm__failure *
     return 0;
 }
 
+/* Opens the default directory; makes it, or gives it back the owner's bits that a umask took, if need be. */
+static int open_default(const char *path, bool make)
+{
+    struct qshm__stat found;
+    int fd = qshm__os_open_directory(path);
+    if (fd == -ENOENT && make) {
+        int r = qshm__os_make_directory(path);
+        if (r < 0 && r != -EEXIST) { /* EEXIST: another process was faster */
+            return r;
+        }
+        fd = qshm__os_open_directory(path);
+    }
+    bool ours = (fd >= 0 ? qshm__os_stat(fd, &found) : fd == -EACCES ? qshm__os_stat_path(path, &found) : fd) == 0 &&
+                (found.mode & TYPE) == IS_DIRECTORY && found.uid == qshm__os_uid();
+    if (ours && (found.mode & 0700) != 0700 && qshm__os_repair_directory(path) == 0 && fd < 0) {
+        fd = qshm__os_open_directory(path);
+    }
+    return fd;
+}
+
 int qshm__directory_open(struct qshm__directory *directory, const void *path, uint32_t size, bool make,
                          struct qshm__failure *failure)
 {
     directory->fd = -1;
     directory->path[0] = '\0';
+    directory->deadline = qshm__os_now() + QSHM_PATIENCE;
     int is_default = choose_path(directory, path, size, failure);
     if (is_default < 0) {
         return is_default;
     }
-    int fd = qshm__os_open_directory(directory->path);
+    int fd = is_default ? open_default(directory->path, make) : qshm__os_open_directory(directory->path);
     if (fd == -ENOENT && is_default && !make) {
         return qshm__fail_check(failure, QSHM_E_NOT_FOUND, "does not exist");
-    }
-    if (fd == -ENOENT && is_default) {
-        int r = qshm__os_make_directory(directory->path);
-        if (r < 0 && r != -EEXIST) { /* EEXIST: another process was faster */
-            return qshm__fail_call(failure, "mkdir", r);
-        }
-        fd = qshm__os_open_directory(directory->path);
     }
     if (fd < 0) {
         return explain_open(directory, fd, failure);

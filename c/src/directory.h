@@ -16,8 +16,12 @@
 
 enum { QSHM_PATH_CAPACITY = 4096 };
 
+/* How long (ms) a call waits for others at most: a stopped process must never hang another one. */
+#define QSHM_PATIENCE 1000.0
+
 struct qshm__directory {
     int fd;
+    double deadline; /* until when a call waits for others, all its waits together */
     bool group_shared;
     uint32_t gid;
     char path[QSHM_PATH_CAPACITY];

@@ -58,8 +58,9 @@ int qshm__file_classify(int fd, const struct qshm__stat *file, uint32_t kind, st
     struct {
         struct qshm__header header;
         uint64_t payload_offset, payload_size;
+        uint32_t next_id, attached;
     } head;
-    _Static_assert(sizeof head == offsetof(struct qshm__control, next_id), "the part of the control block read here");
+    _Static_assert(offsetof(struct qshm__control, attached) == 36 && sizeof head == 40, "the part that is read here");
     int r = qshm__os_read(fd, &head, sizeof head, 0);
     if (r < 0) {
         return qshm__fail_call(failure, "pread", r);
@@ -78,6 +79,7 @@ int qshm__file_classify(int fd, const struct qshm__stat *file, uint32_t kind, st
                  head.payload_size == file->size - control_size;
     seen->state = sound ? QSHM_LIVE : QSHM_CORRUPT;
     seen->size = sound ? head.payload_size : 0;
+    seen->clean = sound && head.attached == 0;
     return 0;
 }
 

@@ -11,9 +11,6 @@
 #include "error.h"
 #include "os.h"
 
-/* How often a name that others make and remove all the time is looked at again. */
-enum { QSHM_ATTEMPTS = 1000 };
-
 /* Opens a segment's file and checks its type and owner. `*fd` is -1, and the result 0, if there is none. */
 int qshm__file_open(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
                     struct qshm__stat *file, struct qshm__failure *failure);
@@ -28,6 +25,7 @@ struct qshm__contents {
     uint32_t state; /* LIVE for any sound one (who uses it is not asked), FOREIGN, or CORRUPT */
     uint32_t layout;
     bool persistent;
+    bool clean; /* all who attached have left in order */
     uint64_t size;
 };
 int qshm__file_classify(int fd, const struct qshm__stat *file, uint32_t kind, struct qshm__contents *seen,

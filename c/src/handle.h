@@ -38,8 +38,8 @@ struct qshm__attachment {
     bool neutralised;  /* detached, the view's range still mapped */
 
     /* The lock: is it held, and since when (ms) does an asynchronous wait go on (0 = none)? See lock.c. */
-    bool holding;
-    uintptr_t thread; /* that took the lock, or waits for it */
+    _Atomic bool holding;
+    _Atomic uintptr_t thread; /* that took the lock, or waits for it; read by others' look for deadlocks */
     double waiting_since, next_check, check_interval;
     uint64_t offer; /* to another's heir, as seen last, and since when (ms) */
     double offer_seen;

@@ -16,10 +16,8 @@
 #include "outcome.h"
 #include "removal.h"
 
-_Static_assert(sizeof(struct qshm_info) == 2104 && offsetof(struct qshm_info, key) == 56, "part of the ABI");
+_Static_assert(sizeof(struct qshm_info) == 2120 && offsetof(struct qshm_info, key) == 72, "part of the ABI");
 _Static_assert(sizeof(struct qshm_holder) == 24, "part of the ABI");
-
-enum { MOST_ATTACHED = 4096 }; /* listed; more than a process can have of them */
 
 int32_t qshm_file_name(uint32_t kind, const void *key, uint32_t key_size, void *name)
 {
@@ -66,7 +64,7 @@ int32_t qshm_list(const void *directory, uint32_t directory_size, void *names, u
         uint32_t offset = 0;
         const char *name;
         while ((name = qshm__os_next_name(entries, (uint32_t)r, &offset, NULL)) != NULL) {
-            if (qshm__kind_of_name(name) != 0) {
+            if (qshm__kind_of_name(name) != 0 && strlen(name) < QSHM_NAME_CAPACITY) {
                 collect(&to, name, (uint32_t)strlen(name) + 1);
             }
         }
@@ -98,14 +96,32 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
     if (r < 0) {
         return qshm__fail_call(failure, "pread", r);
     }
-    char check[QSHM_NAME_CAPACITY];
-    bool whole = stored.size <= QSHM_STORED_KEY;
-    if (r == (int)sizeof stored &&
-        (!whole || (qshm__file_name(info->kind, (const uint8_t *)stored.bytes, stored.size, check) > 0 && strcmp(check, name) == 0))) {
-        info->key_size = whole ? stored.size : QSHM_STORED_KEY;
-        memcpy(info->key, stored.bytes, info->key_size);
+    char expected[QSHM_NAME_CAPACITY];
+    bool cut = stored.size > QSHM_STORED_KEY;
+    uint32_t size = cut ? QSHM_STORED_KEY : stored.size;
+    if (r < (int)sizeof stored) {
+        return 0;
+    }
+    if (cut) { /* perhaps in the middle of a character */
+        while (size > QSHM_STORED_KEY - 4 && ((uint8_t)stored.bytes[size - 1] & 0xc0) == 0x80) {
+            size--;
+        }
+        size -= ((uint8_t)stored.bytes[size - 1] & 0x80) != 0;
+    }
+    int length = qshm__file_name(info->kind, (const uint8_t *)stored.bytes, size, expected);
+    /* Of a key that is cut only what stands before the digest can be compared. */
+    if (length > 0 && strncmp(expected, name, cut ? strcspn(name, "~") : sizeof expected) == 0) {
+        info->key_size = size;
+        info->key_is_cut = cut;
+        memcpy(info->key, stored.bytes, size);
     }
     return 0;
+}
+
+static int read_word(int fd, uint64_t offset, uint64_t *word, struct qshm__failure *failure)
+{
+    int r = qshm__os_read(fd, word, sizeof *word, offset);
+    return r < 0 ? qshm__fail_call(failure, "pread", r) : 0;
 }
 
 /* Collects all that is known of an open file; returns the bytes needed. */
@@ -113,16 +129,17 @@ static int inspect_file(int fd, const char *name, const struct qshm__stat *file,
                         struct collector *to, struct qshm__failure *failure)
 {
     struct qshm__contents seen;
-    uint32_t ids[MOST_ATTACHED];
+    uint32_t ids[QSHM_MOST_LISTED];
     int guarded = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
     int used = qshm__anybody_attached(fd, failure);
     int r = guarded < 0 ? qshm__fail_call(failure, "fcntl", guarded) : used < 0 ? used : 0;
     r = r < 0 ? r : qshm__file_classify(fd, file, info->kind, &seen, failure);
-    r = r < 0 ? r : qshm__living_ids(fd, ids, MOST_ATTACHED, &info->attached, failure);
+    r = r < 0 ? r : qshm__living_ids(fd, ids, QSHM_MOST_LISTED, &info->attached, failure);
     uint64_t word = 0;
     if (r == 0 && seen.state == QSHM_LIVE) {
-        int got = qshm__os_read(fd, &word, sizeof word, offsetof(struct qshm__control, lock));
-        r = got < 0 ? qshm__fail_call(failure, "pread", got) : read_key(fd, name, info, failure);
+        r = read_key(fd, name, info, failure);
+        r = r < 0 ? r : read_word(fd, offsetof(struct qshm__control, lock), &word, failure);
+        r = r < 0 ? r : read_word(fd, offsetof(struct qshm__control, birth), &info->segment, failure);
     }
     if (r < 0) {
         return r;
@@ -145,11 +162,14 @@ int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory
 {
     struct qshm_outcome *out = outcome;
     char file_name[QSHM_NAME_CAPACITY];
-    if (out == NULL || !take_name(name, name_size, file_name) || !qshm__is_buffer(directory, directory_size) ||
-        !qshm__is_buffer(info, capacity)) {
+    if (out == NULL) {
         return QSHM_E_ARGUMENT;
     }
     qshm__outcome_clear(out);
+    if (!take_name(name, name_size, file_name) || !qshm__is_buffer(directory, directory_size) ||
+        !qshm__is_buffer(info, capacity)) {
+        return QSHM_E_ARGUMENT;
+    }
     struct qshm__failure failure = {0};
     struct qshm__directory place;
     int r = qshm__directory_open(&place, directory, directory_size, false, &failure);
@@ -172,13 +192,14 @@ int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory
     return qshm__outcome_finish(out, r, &failure);
 }
 
-static void collect_holder(void *context, uint64_t inode, uint64_t at, uint32_t pid)
+static bool collect_holder(void *context, uint64_t inode, uint64_t at, uint32_t pid)
 {
     struct qshm_holder holder = {.inode = (double)inode,
                                  .id = (uint32_t)(at - QSHM_RANGE_A),
                                  .pid = pid,
                                  .started = qshm__os_process_started(pid)};
     collect(context, &holder, sizeof holder);
+    return false;
 }
 
 int32_t qshm_holders(double device, void *holders, uint32_t capacity)

@@ -78,7 +78,8 @@ struct qshm__control {
     uint64_t payload_size;
     _Atomic uint32_t next_id;  /* the last id drawn; ids are 1 to 2^31-1 */
     _Atomic uint32_t attached; /* attachments that have not ended in order; only changed under the registry lock */
-    uint64_t reserved_head[3];
+    uint64_t birth;            /* random: tells this segment from all others, also of the same name */
+    uint64_t reserved_head[2];
 
     _Alignas(64) _Atomic uint64_t lock; /* lock.c */
     _Atomic uint64_t lock_holder;       /* pid in the high half, id in the low half; a hint, see lock.c */
@@ -145,6 +146,7 @@ QSHM__AT(control, payload_offset, 16);
 QSHM__AT(control, payload_size, 24);
 QSHM__AT(control, next_id, 32);
 QSHM__AT(control, attached, 36);
+QSHM__AT(control, birth, 40);
 QSHM__AT(control, lock, 64);
 QSHM__AT(control, lock_holder, 72);
 QSHM__AT(control, revision, 128);

@@ -8,8 +8,6 @@
 #include "../qshm.h"
 #include "fault.h"
 
-static const double registry_patience = 1000; /* ms; a stopped process must never hang another one */
-
 static int busy(int fd, struct qshm__failure *failure)
 {
     struct qshm__stat file;
@@ -30,9 +28,8 @@ static void pause_before_try(unsigned *tries)
     qshm__os_sleep(longest * (0.5 + 0.5 * (double)(qshm__os_random() & 1023) / 1024));
 }
 
-int qshm__registry_lock(int fd, bool wait, struct qshm__failure *failure)
+int qshm__registry_lock(int fd, double deadline, struct qshm__failure *failure)
 {
-    double deadline = 0;
     unsigned tries = 0;
     for (;;) {
         int r = qshm__os_lock_range(fd, QSHM_EXCLUSIVE, QSHM_RANGE_R, 1);
@@ -42,11 +39,10 @@ int qshm__registry_lock(int fd, bool wait, struct qshm__failure *failure)
         if (r != -EAGAIN) {
             return qshm__fail_call(failure, "fcntl", r);
         }
-        double now = qshm__os_now();
         if (deadline == 0) {
-            deadline = now + registry_patience;
+            return qshm__fail_check(failure, QSHM_E_BUSY, "the registry lock is held");
         }
-        if (!wait || now >= deadline) {
+        if (qshm__os_now() >= deadline) {
             return busy(fd, failure);
         }
         pause_before_try(&tries);
@@ -60,9 +56,8 @@ void qshm__registry_unlock(int fd)
     }
 }
 
-int qshm__registry_pass(int fd, struct qshm__failure *failure)
+int qshm__registry_pass(int fd, double deadline, struct qshm__failure *failure)
 {
-    double deadline = qshm__os_now() + registry_patience;
     unsigned tries = 0;
     for (;;) {
         int r = qshm__os_range_held(fd, QSHM_RANGE_R, 1, NULL);
@@ -117,35 +112,28 @@ bool qshm__is_alive(int fd, uint32_t my_id, uint32_t id)
     return id == my_id || qshm__os_range_held(fd, QSHM_RANGE_A + id, 1, NULL) != 0;
 }
 
-/* The kernel reports the first lock of its list, not the lowest: so the range is split around each one found. */
-static int find_living(int fd, uint64_t start, uint64_t end, uint32_t *ids, uint32_t capacity, uint32_t *count)
-{
-    while (start < end) {
-        uint64_t found;
-        int r = qshm__os_range_held(fd, start, end - start, &found);
-        if (r <= 0) {
-            return r;
-        }
-        if (found < start || found >= end) {
-            return 0; /* a lock that is no attachment's: it begins before the range */
-        }
-        if (*count < capacity) {
-            ids[*count] = (uint32_t)(found - QSHM_RANGE_A);
-        }
-        (*count)++;
-        r = find_living(fd, start, found, ids, capacity, count);
-        if (r < 0) {
-            return r;
-        }
-        start = found + 1;
-    }
-    return 0;
-}
-
 int qshm__living_ids(int fd, uint32_t *ids, uint32_t capacity, uint32_t *count, struct qshm__failure *failure)
 {
+    /* The kernel reports the first lock of its list, not the lowest: so the range is split around each one found, and
+     * both parts are asked for. Parts that wait for their turn are at most one more than the locks found. */
+    struct part {
+        uint64_t start, end;
+    } parts[QSHM_MOST_LISTED + 1];
+    uint32_t waiting = 1;
     *count = 0;
-    int r = find_living(fd, QSHM_RANGE_A, QSHM_RANGE_A + QSHM_IDS, ids, capacity, count);
-    *count = *count < capacity ? *count : capacity;
-    return r < 0 ? qshm__fail_call(failure, "fcntl", r) : 0;
+    parts[0] = (struct part){QSHM_RANGE_A, QSHM_RANGE_A + QSHM_IDS};
+    while (waiting > 0 && *count < capacity && *count < QSHM_MOST_LISTED) {
+        struct part part = parts[--waiting];
+        uint64_t found;
+        int r = part.start == part.end ? 0 : qshm__os_range_held(fd, part.start, part.end - part.start, &found);
+        if (r < 0) {
+            return qshm__fail_call(failure, "fcntl", r);
+        }
+        if (r == 1 && found >= part.start && found < part.end) { /* else a lock that is no attachment's */
+            ids[(*count)++] = (uint32_t)(found - QSHM_RANGE_A);
+            parts[waiting++] = (struct part){found + 1, part.end};
+            parts[waiting++] = (struct part){part.start, found};
+        }
+    }
+    return 0;
 }

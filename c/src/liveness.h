@@ -32,11 +32,11 @@
 #define QSHM_RANGE_B (QSHM_RANGE_R + (UINT64_C(1) << 34))
 #define QSHM_IDS (UINT64_C(1) << 31)
 
-/* Takes R: with `wait` for at most one second, else with a single try. BUSY names the holder. */
-int qshm__registry_lock(int fd, bool wait, struct qshm__failure *failure);
+/* Takes R, or waits for it until `deadline` (0: a single try). BUSY names the holder, unless it was a single try. */
+int qshm__registry_lock(int fd, double deadline, struct qshm__failure *failure);
 void qshm__registry_unlock(int fd);
 /* For a descriptor that cannot lock R: waits until nobody holds it. */
-int qshm__registry_pass(int fd, struct qshm__failure *failure);
+int qshm__registry_pass(int fd, double deadline, struct qshm__failure *failure);
 
 /* Does anybody but this description use the file? 1, 0, or an error. */
 int qshm__anybody_attached(int fd, struct qshm__failure *failure);
@@ -49,7 +49,8 @@ int qshm__draw_observer(int fd, struct qshm__failure *failure);
 /* Does the attachment `id` live? A failing query says yes: nothing is taken from an owner whose death is not proved. */
 bool qshm__is_alive(int fd, uint32_t my_id, uint32_t id);
 
-/* Lists the ids that are alive, at most `capacity`. */
+enum { QSHM_MOST_LISTED = 1024 };
+/* Lists the ids that are alive, at most `capacity` and QSHM_MOST_LISTED: asking costs more the more there are. */
 int qshm__living_ids(int fd, uint32_t *ids, uint32_t capacity, uint32_t *count, struct qshm__failure *failure);
 
 #endif

@@ -24,7 +24,10 @@ struct qshm__stat {
 int qshm__os_default_directory(char *path, size_t capacity);
 /* Opens a directory without following a link in its last component. */
 int qshm__os_open_directory(const char *path);
+/* Mode 0700, whatever the umask. */
 int qshm__os_make_directory(const char *path);
+/* Makes a directory of our own usable again, after a umask or a crash left it without the owner's bits. */
+int qshm__os_repair_directory(const char *path);
 /* Is the file system behind this descriptor one on which locks and shared mappings hold between all processes that see
  * it? Then `*refused` is NULL, else the file system's name. */
 int qshm__os_check_file_system(int fd, const char **refused);
@@ -54,14 +57,15 @@ int qshm__os_reserve(int fd, uint64_t size);
 int qshm__os_set_access(int fd, uint32_t mode, int64_t gid);
 void qshm__os_close(int fd);
 
-/* A file that nobody can see until it is published. Where the file system has no nameless files it bears a name that
- * nobody looks for (`x.` + random); a process that dies leaves that to the sweep. */
+/* A file that nobody can see until it is published. Where the file system has no nameless files, or if `named`, it bears
+ * a name that nobody looks for (`x.` + 16 hex digits); a process that dies leaves that to the sweep. Mode 0600, whatever
+ * the umask. */
 struct qshm__draft {
     int fd;
     char name[40]; /* "" = nameless */
 };
 bool qshm__os_is_draft_name(const char *name);
-int qshm__os_create_draft(int directory, struct qshm__draft *draft);
+int qshm__os_create_draft(int directory, bool named, struct qshm__draft *draft);
 /* Gives the draft its name. -EEXIST when the name is taken. */
 int qshm__os_publish(int directory, struct qshm__draft *draft, const char *name);
 /* Takes back what qshm__os_create_draft made; the descriptor is closed. */
@@ -111,8 +115,9 @@ double qshm__os_process_started(uint32_t pid);
 /* Which process holds a lock inside the range on this file? 0 if none that can be seen. `only` limits the search to
  * one process (0: all). */
 uint32_t qshm__os_range_holder(uint64_t device, uint64_t inode, uint64_t start, uint64_t length, uint32_t only);
-/* Calls `found` for every lock that a visible process holds on a file of this device in [start, start+length). */
+/* Calls `found` for every lock that a visible process holds on a file of this device in [start, start+length), until
+ * it returns true. */
 void qshm__os_each_lock(uint64_t device, uint64_t start, uint64_t length,
-                        void (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid), void *context);
+                        bool (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid), void *context);
 
 #endif

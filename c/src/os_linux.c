@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,7 +58,14 @@ int qshm__os_open_directory(const char *path)
 int qshm__os_make_directory(const char *path)
 {
     QSHM_CALL("mkdir");
-    return result(mkdirat(AT_FDCWD, path, 0700));
+    int r = result(mkdirat(AT_FDCWD, path, 0700));
+    return r < 0 ? r : qshm__os_repair_directory(path);
+}
+
+int qshm__os_repair_directory(const char *path)
+{
+    QSHM_CALL("fchmodat");
+    return result(fchmodat(AT_FDCWD, path, 0700, 0));
 }
 
 /* The kernel's struct statfs of 64-bit systems. */
@@ -250,8 +259,9 @@ static int write_zeros(int fd, uint64_t size)
 int qshm__os_reserve(int fd, uint64_t size)
 {
     QSHM_CALL("fallocate");
-    if (size > INT64_MAX) {
-        return -EFBIG;
+    struct rlimit limit;
+    if (size > INT64_MAX || (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)) {
+        return -EFBIG; /* beyond the limit the kernel would send SIGXFSZ, which kills */
     }
     static const uint64_t chunk = UINT64_C(64) << 20; /* a signal makes the kernel undo and repeat at most this much */
     if (size > chunk && size > free_bytes(fd)) {
@@ -288,23 +298,28 @@ void qshm__os_close(int fd)
 
 bool qshm__os_is_draft_name(const char *name)
 {
-    return strncmp(name, "x.", 2) == 0;
+    return strncmp(name, "x.", 2) == 0 && strspn(name + 2, "0123456789abcdef") == 16 && name[18] == '\0';
 }
 
-int qshm__os_create_draft(int directory, struct qshm__draft *draft)
+static int draft_opened(struct qshm__draft *draft)
+{
+    return draft->fd < 0 ? draft->fd : result(fchmod(draft->fd, 0600));
+}
+
+int qshm__os_create_draft(int directory, bool named, struct qshm__draft *draft)
 {
     draft->name[0] = '\0';
     QSHM_CALL("openat draft");
-    draft->fd = (int)QSHM_PRETEND("O_TMPFILE", 0);
+    draft->fd = named ? -EOPNOTSUPP : (int)QSHM_PRETEND("O_TMPFILE", 0);
     if (draft->fd == 0) {
         UNINTERRUPTED(draft->fd, openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     }
     if (draft->fd != -EOPNOTSUPP && draft->fd != -EISDIR && draft->fd != -EINVAL) {
-        return draft->fd < 0 ? draft->fd : 0;
+        return draft_opened(draft);
     }
     snprintf(draft->name, sizeof draft->name, "x.%016llx", (unsigned long long)qshm__os_random());
     UNINTERRUPTED(draft->fd, openat(directory, draft->name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
-    return draft->fd < 0 ? draft->fd : 0;
+    return draft_opened(draft);
 }
 
 static void descriptor_path(int fd, char path[32])
@@ -526,7 +541,7 @@ uint64_t qshm__os_random(void)
 
 const char *qshm__os_environment(const char *name)
 {
-    return getenv(name);
+    return getauxval(AT_SECURE) != 0 ? NULL : getenv(name); /* a setuid program does not obey its caller */
 }
 
 void qshm__os_print(const char *text, size_t size)

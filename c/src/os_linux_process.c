@@ -76,12 +76,12 @@ double qshm__os_process_started(uint32_t pid)
 
 struct search {
     uint64_t device, start, length;
-    void (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid);
+    bool (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid); /* true: enough */
     void *context;
 };
 
 /* Takes the locks out of one fdinfo text: "lock:\t1: OFDLCK ADVISORY  WRITE -1 00:17:1234 FIRST LAST". */
-static void each_lock_of_text(const char *text, uint64_t inode, uint32_t pid, const struct search *search)
+static bool each_lock_of_text(const char *text, uint64_t inode, uint32_t pid, const struct search *search)
 {
     for (const char *line = strstr(text, "lock:\t"); line != NULL; line = strstr(line + 1, "lock:\t")) {
         const char *end = strchr(line, '\n');
@@ -96,26 +96,28 @@ static void each_lock_of_text(const char *text, uint64_t inode, uint32_t pid, co
         }
         uint64_t first;
         if (at != NULL && parse_number(at, &first) != NULL && first >= search->start &&
-            first - search->start < search->length) {
-            search->found(search->context, inode, first, pid);
+            first - search->start < search->length && search->found(search->context, inode, first, pid)) {
+            return true;
         }
     }
+    return false;
 }
 
-static void each_lock_of_process(uint32_t pid, const struct search *search)
+static bool each_lock_of_process(uint32_t pid, const struct search *search)
 {
     char path[40];
     snprintf(path, sizeof path, "/proc/%u/fd", pid);
     int fds = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fds < 0) {
-        return;
+        return false;
     }
+    bool enough = false;
     _Alignas(8) char entries[4096];
     long size;
-    while ((size = syscall(SYS_getdents64, fds, entries, sizeof entries)) > 0) {
+    while (!enough && (size = syscall(SYS_getdents64, fds, entries, sizeof entries)) > 0) {
         uint32_t offset = 0;
         const char *name;
-        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
+        while (!enough && (name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
             struct statx file;
             uint64_t number;
             if (parse_number(name, &number) == NULL ||
@@ -128,11 +130,12 @@ static void each_lock_of_process(uint32_t pid, const struct search *search)
             char text[8192];
             snprintf(info, sizeof info, "/proc/%u/fdinfo/%s", pid, name);
             if (read_file(AT_FDCWD, info, text, sizeof text) > 0) {
-                each_lock_of_text(text, file.stx_ino, pid, search);
+                enough = each_lock_of_text(text, file.stx_ino, pid, search);
             }
         }
     }
     close(fds);
+    return enough;
 }
 
 static void each_lock(const struct search *search, uint32_t only)
@@ -148,14 +151,15 @@ static void each_lock(const struct search *search, uint32_t only)
     }
     _Alignas(8) char entries[8192];
     long size;
-    while ((size = syscall(SYS_getdents64, proc, entries, sizeof entries)) > 0) {
+    bool enough = false;
+    while (!enough && (size = syscall(SYS_getdents64, proc, entries, sizeof entries)) > 0) {
         uint32_t offset = 0;
         const char *name;
-        while ((name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
+        while (!enough && (name = qshm__os_next_name(entries, (uint32_t)size, &offset, NULL)) != NULL) {
             uint64_t pid;
             const char *end = parse_number(name, &pid);
             if (end != NULL && *end == '\0') {
-                each_lock_of_process((uint32_t)pid, search);
+                enough = each_lock_of_process((uint32_t)pid, search);
             }
         }
     }
@@ -163,7 +167,7 @@ static void each_lock(const struct search *search, uint32_t only)
 }
 
 void qshm__os_each_lock(uint64_t device, uint64_t start, uint64_t length,
-                        void (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid), void *context)
+                        bool (*found)(void *context, uint64_t inode, uint64_t at, uint32_t pid), void *context)
 {
     struct search search = {.device = device, .start = start, .length = length, .found = found, .context = context};
     each_lock(&search, 0);
@@ -174,13 +178,14 @@ struct one_file {
     uint32_t pid;
 };
 
-static void note_pid(void *context, uint64_t inode, uint64_t at, uint32_t pid)
+static bool note_pid(void *context, uint64_t inode, uint64_t at, uint32_t pid)
 {
     (void)at;
     struct one_file *wanted = context;
     if (inode == wanted->inode) {
         wanted->pid = pid;
     }
+    return wanted->pid != 0;
 }
 
 uint32_t qshm__os_range_holder(uint64_t device, uint64_t inode, uint64_t start, uint64_t length, uint32_t only)

@@ -12,6 +12,7 @@
 
 #include "../qshm.h"
 #include "file.h"
+#include "layout.h"
 #include "liveness.h"
 #include "names.h"
 
@@ -19,14 +20,14 @@ enum { SWEEP_MOST = 16 };
 
 int qshm__remove(const struct qshm__directory *directory, const char *name, bool force, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
+    do {
         int fd;
         struct qshm__stat file;
         int r = qshm__file_open(directory, name, true, &fd, &file, failure);
         if (r < 0 || fd < 0) {
             return r;
         }
-        r = qshm__registry_lock(fd, true, failure);
+        r = qshm__registry_lock(fd, directory->deadline, failure);
         r = r < 0 ? r : qshm__file_is_named(directory->fd, name, &file, failure);
         if (r == 0) {
             qshm__file_let_go(&fd);
@@ -48,8 +49,17 @@ int qshm__remove(const struct qshm__directory *directory, const char *name, bool
         }
         qshm__file_let_go(&fd);
         return r;
-    }
+    } while (qshm__os_now() < directory->deadline);
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
+}
+
+/* Only what a creator could have made of it so far: nothing, zeros, or a segment. */
+static bool is_draft(int fd, const struct qshm__stat *file, const struct qshm__contents *seen)
+{
+    struct qshm__header header;
+    return file->size == 0 || seen->layout != 0 ||
+           (qshm__os_read(fd, &header, sizeof header, 0) == (int)sizeof header && header.magic == 0 &&
+            header.fingerprint == 0);
 }
 
 /* Removes one file if it is certainly ours, dead and not to be kept. Waits for nobody. */
@@ -62,10 +72,10 @@ static void sweep_file(const struct qshm__directory *directory, const char *name
     if (qshm__file_open(directory, name, true, &fd, &file, &ignored) < 0 || fd < 0) {
         return;
     }
-    if (qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, false, &ignored) == 0) {
+    if (qshm__anybody_attached(fd, &ignored) == 0 && qshm__registry_lock(fd, 0, &ignored) == 0) {
         struct qshm__contents seen;
         int r = qshm__file_classify(fd, &file, qshm__kind_of_name(name), &seen, &ignored);
-        bool ours = draft || (r == 0 && seen.layout != 0 && !seen.persistent);
+        bool ours = r == 0 && (draft ? is_draft(fd, &file, &seen) : seen.layout != 0 && !seen.persistent);
         if (ours && qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
             qshm__os_unlink(directory->fd, name);
             qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);

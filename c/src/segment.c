@@ -46,17 +46,18 @@ struct existing {
     struct qshm__contents seen;
 };
 
-/* Opens the name and takes R of its file; a dead file is removed, and `*removed` set. */
-static int settle_name(const struct qshm__directory *directory, const char *name, uint32_t kind, struct existing *existing,
-                       bool *removed, struct qshm__failure *failure)
+/* Opens the name and takes R of its file; a dead file is removed, and `*recovered` set if somebody left it by a crash. A
+ * stranger's file is only removed `to_create` in its place. */
+static int settle_name(const struct qshm__directory *directory, const char *name, uint32_t kind, bool to_create,
+                       struct existing *existing, bool *recovered, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
+    do {
         int r = qshm__file_open(directory, name, true, &existing->fd, &existing->file, failure);
         if (r < 0 || existing->fd < 0) {
             return r < 0 ? r : GONE;
         }
         QSHM_POINT("opened");
-        r = qshm__registry_lock(existing->fd, true, failure);
+        r = qshm__registry_lock(existing->fd, directory->deadline, failure);
         if (r == 0) {
             r = qshm__file_is_named(directory->fd, name, &existing->file, failure);
         }
@@ -74,11 +75,11 @@ static int settle_name(const struct qshm__directory *directory, const char *name
                 return used ? USED : KEPT;
             }
         }
-        if (r == 0) {
+        if (r == 0 && (existing->seen.layout != 0 || to_create)) {
             QSHM_POINT("dead");
             r = qshm__os_unlink(directory->fd, name);
             if (r == 0 || r == -ENOENT) {
-                *removed = true;
+                *recovered = *recovered || (existing->seen.layout != 0 && !existing->seen.clean);
                 qshm__trace("reclaimed %s/%s: nobody who used it is alive", directory->path, name);
                 r = GONE;
             } else {
@@ -87,7 +88,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
         }
         qshm__file_let_go(&existing->fd);
         return r;
-    }
+    } while (qshm__os_now() < directory->deadline);
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
 }
 
@@ -160,6 +161,7 @@ static void write_header(struct qshm__control *control, const struct qshm__reque
     control->payload_offset = qshm__control_size(request->kind);
     control->payload_size = request->size;
     control->attached = 1;
+    control->birth = qshm__os_random();
     control->key_size = request->key_size;
     memcpy(control->key, request->key, request->key_size < QSHM_STORED_KEY ? request->key_size : QSHM_STORED_KEY);
 }
@@ -168,8 +170,8 @@ static void write_header(struct qshm__control *control, const struct qshm__reque
  * a sweep that came between open and R has unlinked it, and a new one is made. */
 static int create_draft(const struct qshm__directory *directory, struct qshm__draft *draft, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
-        int r = qshm__os_create_draft(directory->fd, draft);
+    do {
+        int r = qshm__os_create_draft(directory->fd, false, draft);
         if (r < 0) {
             return qshm__fail_call(failure, "openat", r);
         }
@@ -179,7 +181,7 @@ static int create_draft(const struct qshm__directory *directory, struct qshm__dr
         QSHM_POINT("draft named");
         struct qshm__stat file;
         r = qshm__os_stat(draft->fd, &file);
-        r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__registry_lock(draft->fd, true, failure);
+        r = r < 0 ? qshm__fail_call(failure, "statx", r) : qshm__registry_lock(draft->fd, directory->deadline, failure);
         r = r < 0 ? r : qshm__file_is_named(directory->fd, draft->name, &file, failure);
         if (r == 1) {
             return 0;
@@ -188,7 +190,7 @@ static int create_draft(const struct qshm__directory *directory, struct qshm__dr
         if (r < 0) {
             return r;
         }
-    }
+    } while (qshm__os_now() < directory->deadline);
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
 }
 
@@ -238,13 +240,13 @@ drop:
 static int create(struct qshm__attachment *attachment, struct qshm__directory *directory,
                   const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
 {
-    bool removed = false;
+    bool recovered = false;
     struct existing existing;
-    int r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+    int r = settle_name(directory, request->name, request->kind, true, &existing, &recovered, failure);
     struct qshm__draft draft;
     struct qshm__stat file;
     bool built = false;
-    for (int attempt = 0; r == GONE && attempt < QSHM_ATTEMPTS; attempt++) {
+    while (r == GONE && (!built || qshm__os_now() < directory->deadline)) {
         if (!built) {
             r = build(attachment, directory, &draft, &file, request, failure);
             if (r < 0) {
@@ -261,7 +263,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
             QSHM_POINT("published");
             adopt(attachment, directory, request->name, &file);
             attachment->persistent = (request->how & QSHM_PERSISTENT) != 0;
-            result->flags = QSHM_CREATED | (removed ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
+            result->flags = QSHM_CREATED | (recovered ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
             result->size = request->size;
             qshm__trace("created %s/%s, %llu bytes, as id %u", directory->path, request->name,
                         (unsigned long long)request->size, attachment->id);
@@ -272,7 +274,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
             r = qshm__fail_call(failure, "linkat", r);
             break;
         }
-        r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+        r = settle_name(directory, request->name, request->kind, true, &existing, &recovered, failure);
     }
     if (built) {
         qshm__segment_unmap(attachment);
@@ -314,20 +316,22 @@ static bool count_in(struct qshm__control *control, bool alone)
 static int attach(struct qshm__attachment *attachment, struct qshm__directory *directory,
                   const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
 {
-    bool removed = false;
+    bool recovered = false;
     struct existing existing;
-    int r = settle_name(directory, request->name, request->kind, &existing, &removed, failure);
+    int r = settle_name(directory, request->name, request->kind, false, &existing, &recovered, failure);
     if (r == GONE) {
-        result->flags = removed ? QSHM_RECOVERED : 0;
-        return qshm__fail_check(failure, QSHM_E_NOT_FOUND, removed ? "was left by processes that are gone" : "does not exist");
+        result->flags = recovered ? QSHM_RECOVERED : 0;
+        return qshm__fail_check(failure, QSHM_E_NOT_FOUND, recovered ? "was left by processes that are gone" : "does not exist");
     }
     if (r < 0) {
         return r;
     }
-    bool alone = r == KEPT;
+    int others = qshm__os_range_held(existing.fd, QSHM_RANGE_A, QSHM_IDS, NULL); /* observers do not count themselves */
     attachment->fd = existing.fd;
     attachment->read_only = (request->how & QSHM_READ_ONLY) != 0;
-    if (existing.seen.state != QSHM_LIVE) {
+    if (others < 0) {
+        r = qshm__fail_call(failure, "fcntl", others);
+    } else if (existing.seen.state != QSHM_LIVE) {
         r = qshm__file_incompatible(&existing.seen, failure);
     } else {
         r = check_size(request, existing.seen.size, result, failure);
@@ -339,7 +343,7 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
         r = qshm__draw_id(existing.fd, attachment->control, request->kind, &attachment->id, failure);
         if (r == 0) {
             QSHM_POINT("id drawn");
-            bool recovered = count_in(attachment->control, alone);
+            recovered = count_in(attachment->control, others == 0) || recovered;
             adopt(attachment, directory, request->name, &existing.file);
             attachment->persistent = existing.seen.persistent;
             result->flags = (recovered ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
@@ -358,7 +362,7 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
 static int observe(struct qshm__attachment *attachment, struct qshm__directory *directory,
                    const struct qshm__request *request, struct qshm__result *result, struct qshm__failure *failure)
 {
-    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
+    do {
         int fd;
         struct qshm__stat file;
         int r = qshm__file_open(directory, request->name, false, &fd, &file, failure);
@@ -372,10 +376,11 @@ static int observe(struct qshm__attachment *attachment, struct qshm__directory *
         attachment->read_only = true;
         r = qshm__draw_observer(fd, failure);
         QSHM_POINT("observer drawn");
-        r = r < 0 ? r : qshm__registry_pass(fd, failure);
+        r = r < 0 ? r : qshm__registry_pass(fd, directory->deadline, failure);
         r = r < 0 ? r : qshm__file_is_named(directory->fd, request->name, &file, failure);
         if (r == 0) {
             qshm__os_close(fd);
+            attachment->fd = -1;
             continue;
         }
         struct qshm__contents seen = {0};
@@ -400,7 +405,7 @@ static int observe(struct qshm__attachment *attachment, struct qshm__directory *
         result->flags = QSHM_OBSERVER | (seen.persistent ? QSHM_IS_PERSISTENT : 0u);
         qshm__trace("observes %s/%s: only reading was granted", directory->path, request->name);
         return 0;
-    }
+    } while (qshm__os_now() < directory->deadline);
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
 }
 
@@ -426,7 +431,7 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
     }
     uint32_t recovered = 0;
     int r = QSHM_E_BUSY;
-    for (int attempt = 0; attempt < QSHM_ATTEMPTS; attempt++) {
+    do {
         r = attach_as_granted(attachment, directory, request, result, failure);
         if (r != QSHM_E_NOT_FOUND) {
             return r;
@@ -436,14 +441,14 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
         if (r == 0) {
             result->flags |= recovered;
         }
-        if (r != QSHM_E_ALREADY_EXISTS) {
-            return r;
-        }
-    }
+    } while (r == QSHM_E_ALREADY_EXISTS && qshm__os_now() < directory->deadline);
     return r;
 }
 
 /* --- detach ------------------------------------------------------------------------------------------------- */
+
+/* ms: enough when many processes end at once, and too short to be noticed. */
+static const double patience_at_exit = 20;
 
 void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
 {
@@ -451,10 +456,10 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
     if (attachment->id != 0) {
         qshm__lock_abandon(attachment, at_exit);
         QSHM_POINT("lock left");
-        bool registered = qshm__registry_lock(attachment->fd, !at_exit, &ignored) == 0;
-        if (registered) {
-            atomic_fetch_sub_explicit(&attachment->control->attached, 1, memory_order_relaxed);
-        }
+        double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;
+        bool registered = qshm__registry_lock(attachment->fd, qshm__os_now() + patience, &ignored) == 0;
+        /* Also without R: nobody resets the count before our byte is free. */
+        atomic_fetch_sub_explicit(&attachment->control->attached, 1, memory_order_relaxed);
         QSHM_POINT("counted out");
         qshm__os_unlock_range(attachment->fd, QSHM_RANGE_A + attachment->id, 1);
         struct qshm__stat file = {.device = attachment->device, .inode = attachment->inode};
