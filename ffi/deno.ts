@@ -60,10 +60,9 @@ export const deno: Adapter = {
     process.on("exit", hook);
   },
 
-  permissionAdvice(error: unknown, path: string): string | undefined {
+  permissionAdvice(error: unknown, path?: string): string | undefined {
     const { NotCapable, PermissionDenied } = runtime().errors;
-    return error instanceof NotCapable || error instanceof PermissionDenied
-      ? `run Deno with --allow-ffi=${path}`
-      : undefined;
+    if (!(error instanceof NotCapable || error instanceof PermissionDenied)) return undefined;
+    return path === undefined ? "run Deno with --allow-ffi, without a path" : `run Deno with --allow-ffi=${path}`;
   },
 };

@@ -48,6 +48,9 @@ export interface Adapter {
   env(name: string): string | undefined;
   /** Calls `hook` at the end of the process, as far as the runtime tells of it. */
   onExit(hook: () => void): void;
-  /** What a refusal to load `path` means for the user, if the runtime refused for want of permission. */
-  permissionAdvice(error: unknown, path: string): string | undefined;
+  /**
+   * What the user can do, if the runtime refused for want of permission: to load `path`, or, without one, to view
+   * memory.
+   */
+  permissionAdvice(error: unknown, path?: string): string | undefined;
 }

@@ -9,8 +9,8 @@
  */
 
 import { native, runtime } from "../ffi/load.ts";
-import type { Group } from "../ffi/native.ts";
-import { errorOf, withLibrary } from "./errors.ts";
+import type { Address, Group } from "../ffi/native.ts";
+import { errorOf, PermissionDeniedError, withLibrary } from "./errors.ts";
 import { type Kind, KIND_NOUNS, KIND_NUMBERS } from "./kind.ts";
 import { CREATED, outcome, outcomeError, outcomeFlags, outcomePath, outcomeSize, RECOVERED } from "./outcome.ts";
 import { encodeDirectory, encodeKey } from "./validate.ts";
@@ -126,41 +126,57 @@ export class Attachment {
     if (this.#view === undefined && this.#handle !== 0) {
       const address = views().qshm_payload(this.#handle);
       if (address === null) throw this.error(-15, "map");
-      this.#view = new Uint8Array(runtime().view(address, this.#size));
+      this.#view = new Uint8Array(this.#viewOf(address));
     }
     return this.#view ?? new Uint8Array(0);
+  }
+
+  #viewOf(address: Address): ArrayBuffer {
+    try {
+      return runtime().view(address, this.#size);
+    } catch (error) {
+      const advice = runtime().permissionAdvice(error);
+      if (advice === undefined) throw error;
+      throw new PermissionDeniedError(`Cannot view ${this.subject}: ${advice}, or use read() and write()`, {
+        code: "PermissionDenied",
+        operation: "view",
+        key: this.key,
+        cause: error,
+      });
+    }
   }
 
   /** Ends the attachment; `false` if it had ended. Every view becomes empty. */
   detach(): boolean {
     if (this.#handle === 0) return false;
-    const { qshm_detach, qshm_unmap } = segments();
+    this.#end(segments().qshm_detach);
+    return true;
+  }
+
+  /** At the end of the process, or of a Worker: detach, but hardly wait for others. */
+  leave(): void {
+    if (this.#handle !== 0) this.#end(segments().qshm_leave);
+  }
+
+  #end(how: (handle: number) => number): void {
     const handle = this.#handle;
     this.#handle = 0;
     attached.delete(this);
-    // From here on the range is inert memory, so that views that escape do no harm.
-    if (qshm_detach(handle) === 1) qshm_unmap(handle, this.#emptyViews() ? 0 : 1);
-    return true;
+    // Where it was viewed the range is inert memory from here on, so that views that escape do no harm.
+    if (how(handle) === 1) segments().qshm_unmap(handle, this.#emptyViews() ? 0 : 1);
   }
 
   /** Empties all views. `false`: the buffer was transferred away, and somebody may hold the range for ever. */
   #emptyViews(): boolean {
     const buffer = this.#view?.buffer;
-    if (buffer === undefined || buffer.detached) return false;
+    if (buffer === undefined) return true;
+    if (buffer.detached) return false;
     try {
       buffer.transfer(0);
       return true;
     } catch {
       return false; // a buffer that the user made undetachable, as WebAssembly does
     }
-  }
-
-  /** At the end of the process: detach, but wait for nobody. */
-  leave(): void {
-    if (this.#handle === 0) return;
-    segments().qshm_leave(this.#handle);
-    this.#handle = 0;
-    attached.delete(this);
   }
 }
 

@@ -6,7 +6,7 @@
 
 import { native } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
-import { NotFoundError, withLibrary } from "./errors.ts";
+import { NotFoundError, QshmError, withLibrary } from "./errors.ts";
 import { checkKind, type Kind, KIND_NUMBERS } from "./kind.ts";
 import { outcome, outcomeError, outcomePath } from "./outcome.ts";
 import { type ProcessInfo, processInfo } from "./process_info.ts";
@@ -43,10 +43,28 @@ function library(): Group<"inspect"> {
 }
 
 const STATES = { 1: "live", 2: "dead", 3: "foreign", 4: "corrupt" } as const;
+const KINDS_BY_LETTER = { m: "memory", v: "value", s: "semaphore", i: "instance" } as const;
 const KINDS = { 1: "memory", 2: "value", 3: "semaphore", 4: "instance" } as const;
 /** Offsets of `struct qshm_info`; the ids of the attached follow it. */
-const INFO = { kind: 0, state: 4, persistent: 12, size: 16, inode: 24, device: 32, owner: 40, attached: 48, keySize: 52, key: 56, end: 2104 };
+const INFO = {
+  kind: 0,
+  state: 4,
+  persistent: 12,
+  size: 16,
+  inode: 24,
+  device: 32,
+  owner: 40,
+  attached: 48,
+  keySize: 52,
+  keyIsCut: 56,
+  segment: 64,
+  key: 72,
+  end: 2120,
+};
 const HOLDER_SIZE = 24;
+
+/** A byte order mark is part of a key like any other character. */
+const text = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A holder of an id: `struct qshm_holder`. */
 type Holders = ReadonlyMap<string, { readonly pid: number; readonly started: number }>;
@@ -72,12 +90,31 @@ export function list(options?: PlaceOptions): SegmentInfo[] {
   const names = collect(4096, "list", "memory", "", (buffer) =>
     qshm_list(directory, directory.length, buffer, buffer.length, outcome));
   const devices = new Map<number, Holders>();
-  const found = new TextDecoder().decode(names).split("\0").filter((name) => name !== "").map((name) =>
-    inspectFile(new TextEncoder().encode(name), directory, devices, "memory", name)
-  );
-  return found.filter((info) => info !== undefined).sort((a, b) =>
-    compare(a.kind, b.kind) || compare(a.key, b.key)
-  );
+  return text.decode(names).split("\0").filter((name) => name !== "")
+    .map((name) => inspectListed(name, directory, devices))
+    .filter((info) => info !== undefined)
+    .sort((a, b) => compare(a.kind, b.kind) || compare(a.key, b.key));
+}
+
+/** One odd file (a link, a stranger's) must not hide all others: it is listed as foreign. */
+function inspectListed(name: string, directory: Uint8Array, devices: Map<number, Holders>): SegmentInfo | undefined {
+  const bytes = new TextEncoder().encode(name);
+  const kind = KINDS_BY_LETTER[name[0] as keyof typeof KINDS_BY_LETTER];
+  try {
+    return inspectFile(bytes, directory, devices, kind, name);
+  } catch (error) {
+    if (!(error instanceof QshmError)) throw error;
+    return {
+      kind,
+      key: keyOfName(bytes),
+      path: outcomePath(),
+      size: 0,
+      persistent: false,
+      state: "foreign",
+      attached: [],
+      lockOwner: undefined,
+    };
+  }
 }
 
 /**
@@ -178,6 +215,7 @@ function inspectFile(
   const device = fields.getFloat64(INFO.device, true);
   const living = Array.from({ length: number(INFO.attached) }, (_, i) => number(INFO.end + 4 * i));
   const owner = number(INFO.owner);
+  const segment = fields.getBigUint64(INFO.segment, true);
 
   let holders: Holders = new Map();
   if (living.length > 0) {
@@ -186,11 +224,13 @@ function inspectFile(
   }
   const processOf = (id: number): ProcessInfo => {
     const holder = holders.get(`${inode}:${id}`);
-    return processInfo(id, holder?.pid ?? 0, holder?.started ?? 0, living.includes(id));
+    return processInfo({ id, segment }, holder?.pid ?? 0, holder?.started ?? 0, living.includes(id));
   };
   return {
     kind: KINDS[number(INFO.kind) as keyof typeof KINDS],
-    key: keyOf(bytes.subarray(INFO.key, INFO.key + number(INFO.keySize)), name),
+    key: number(INFO.keySize) === 0
+      ? keyOfName(name)
+      : text.decode(bytes.subarray(INFO.key, INFO.key + number(INFO.keySize))) + (number(INFO.keyIsCut) ? "…" : ""),
     path,
     size: fields.getFloat64(INFO.size, true),
     persistent: number(INFO.persistent) !== 0,
@@ -200,13 +240,9 @@ function inspectFile(
   };
 }
 
-/** The key as stored; without one, as far as the file name tells it. */
-function keyOf(stored: Uint8Array, name: Uint8Array): string {
-  if (stored.length > 0) {
-    const text = new TextDecoder().decode(stored);
-    return stored.length < 2048 ? text : `${text.replace(/\uFFFD$/, "")}…`;
-  }
-  const encoded = new TextDecoder().decode(name.subarray(2)).replace(/~[0-9a-f]{64}$/, "…");
+/** The key, as far as the file name tells it. */
+function keyOfName(name: Uint8Array): string {
+  const encoded = text.decode(name.subarray(2)).replace(/~[0-9a-f]{64}$/, "…");
   try {
     return decodeURIComponent(encoded);
   } catch {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { describe } from "./validate.ts";
+
 /** What a segment is. */
 export type Kind = "memory" | "value" | "semaphore" | "instance";
 
@@ -21,7 +23,9 @@ export const KIND_NOUNS: Readonly<Record<Kind, string>> = {
 /** Checks a kind. */
 export function checkKind(kind: unknown): Kind {
   if (typeof kind !== "string" || !Object.hasOwn(KIND_NUMBERS, kind)) {
-    throw new TypeError(`Kind must be "memory", "value", "semaphore" or "instance": got ${JSON.stringify(kind)}`);
+    throw new TypeError(
+      `Kind must be "memory", "value", "semaphore" or "instance": got ${typeof kind === "string" ? JSON.stringify(kind) : describe(kind)}`,
+    );
   }
   return kind as Kind;
 }

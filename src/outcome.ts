@@ -38,7 +38,7 @@ export function outcomePath(): string {
 }
 
 function text(from: number): string {
-  return new TextDecoder().decode(bytes.subarray(from, bytes.indexOf(0, from)));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(from, bytes.indexOf(0, from)));
 }
 
 /** The error that the last call ended in. */

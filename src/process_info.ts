@@ -14,33 +14,39 @@ export interface ProcessInfo {
   readonly alive: boolean;
 }
 
-/** The attachment's id behind an object that was handed out; it is not public, and cannot be forged. */
-const ids = new WeakMap<ProcessInfo, number>();
+/** Which attachment an object that was handed out stands for; it is not public, and cannot be forged. */
+export interface Identity {
+  readonly id: number;
+  /** The random number of its segment: ids are small, and mean nothing in another one. */
+  readonly segment: bigint;
+}
+
+const identities = new WeakMap<ProcessInfo, Identity>();
 
 /** Makes the public object. `pid` and `started` (ms since 1970) are 0 if unknown. */
-export function processInfo(id: number, pid: number, started: number, alive: boolean): ProcessInfo {
+export function processInfo(identity: Identity, pid: number, started: number, alive: boolean): ProcessInfo {
   const info: ProcessInfo = Object.freeze({
     pid: pid === 0 ? undefined : pid,
     startedAt: started === 0 ? undefined : new Date(started),
     alive,
   });
-  ids.set(info, id);
+  identities.set(info, identity);
   return info;
 }
 
-/** The id behind a {@linkcode ProcessInfo}, or `undefined` if this module did not make it. */
-export function idOf(info: ProcessInfo): number | undefined {
-  return ids.get(info);
+/** The identity behind a {@linkcode ProcessInfo}, or `undefined` if this module did not make it. */
+export function identityOf(info: ProcessInfo): Identity | undefined {
+  return identities.get(info);
 }
 
 /** Bytes of `struct qshm_process`. */
-export const PROCESS_SIZE = 24;
+export const PROCESS_SIZE = 32;
 
 /** Reads a `struct qshm_process`. */
 export function readProcess(bytes: Uint8Array): ProcessInfo {
   const fields = new DataView(bytes.buffer, bytes.byteOffset, PROCESS_SIZE);
   return processInfo(
-    fields.getUint32(0, true),
+    { id: fields.getUint32(0, true), segment: fields.getBigUint64(24, true) },
     fields.getUint32(4, true),
     fields.getFloat64(16, true),
     fields.getUint32(8, true) !== 0,

@@ -9,7 +9,7 @@ import type { Group } from "../ffi/native.ts";
 import { Attachment } from "./attachment.ts";
 import { AlreadyExistsError, NotFoundError } from "./errors.ts";
 import { type Lock, LockQueue } from "./lock.ts";
-import { idOf, PROCESS_SIZE, type ProcessInfo, readProcess } from "./process_info.ts";
+import { identityOf, PROCESS_SIZE, type ProcessInfo, readProcess } from "./process_info.ts";
 import { checkBoolean, checkBytes, checkInteger, checkMode, checkOptions, checkSize } from "./validate.ts";
 import { checkSyncWait, checkWait, type SyncWaitOptions, type WaitOptions } from "./wait.ts";
 
@@ -278,8 +278,8 @@ export class SharedMemory implements Disposable {
    */
   read(offset = 0, length?: number): Uint8Array<ArrayBuffer> {
     const handle = this.#attachment.handle("read");
-    this.#checkRange(offset, length ?? 0);
-    const copy = new Uint8Array(length ?? this.size - offset);
+    this.#checkRange(offset, length === undefined ? 0 : length);
+    const copy = new Uint8Array(length === undefined ? this.size - offset : length);
     this.#check(copying().qshm_read(handle, offset, copy, copy.length), "read");
     return copy;
   }
@@ -453,8 +453,14 @@ export class SharedMemory implements Disposable {
    */
   forceUnlock(expected?: ProcessInfo): ProcessInfo | undefined {
     const handle = this.#attachment.handle("unlock");
-    const id = expected === undefined ? 0 : idOf(expected);
-    if (id === undefined) throw new TypeError("Expected must be a ProcessInfo as read from lockOwner");
+    let id = 0;
+    if (expected !== undefined) {
+      const identity = identityOf(expected);
+      if (identity === undefined) throw new TypeError("Expected must be a ProcessInfo as read from lockOwner");
+      const owner = this.lockOwner;
+      if (owner === undefined || identityOf(owner)?.segment !== identity.segment) return undefined;
+      id = identity.id;
+    }
     const process = new Uint8Array(PROCESS_SIZE);
     const result = locking().qshm_force_unlock(handle, id, process);
     return this.#check(result, "unlock") === 1 ? readProcess(process) : undefined;

@@ -26,6 +26,7 @@ export function encodeDirectory(directory: unknown): Uint8Array {
   if (directory === undefined) return new Uint8Array(0);
   if (typeof directory !== "string") throw new TypeError(`Directory must be a string: got ${describe(directory)}`);
   if (directory === "" || directory.includes("\0")) throw new TypeError("Directory must not be empty or contain NUL");
+  if (!directory.isWellFormed()) throw new TypeError("Directory must be well-formed Unicode: it has a lone surrogate");
   return new TextEncoder().encode(directory);
 }
 
@@ -83,13 +84,17 @@ const tagOf = typedArray[Symbol.toStringTag].get;
  */
 export function checkBytes(name: string, value: unknown): number {
   if (tagOf.call(value) !== "Uint8Array") throw new TypeError(`${name} must be a Uint8Array: got ${describe(value)}`);
-  return lengthOf.call(value);
+  const length = lengthOf.call(value);
+  if (length === 0 && (value as Uint8Array<ArrayBuffer>).buffer.detached) {
+    throw new TypeError(`${name} must not be detached: its buffer was transferred`);
+  }
+  return length;
 }
 
 /** Checks an options bag: an object without names that mean nothing, so that a misspelt option does not go unseen. */
 export function checkOptions<T extends object>(options: T | undefined, names: readonly string[]): Partial<T> {
   if (options === undefined) return {};
-  if (options === null || typeof options !== "object") {
+  if (options === null || typeof options !== "object" || Array.isArray(options)) {
     throw new TypeError(`Options must be an object: got ${describe(options)}`);
   }
   for (const name of Object.keys(options)) {
@@ -100,6 +105,7 @@ export function checkOptions<T extends object>(options: T | undefined, names: re
   return options;
 }
 
-function describe(value: unknown): string {
+/** What a value is, for a message. */
+export function describe(value: unknown): string {
   return value === null ? "null" : Array.isArray(value) ? "an array" : `${typeof value}`;
 }
