@@ -40,6 +40,8 @@
  *  - A result >= 0 is success, a negative one an enum qshm_error, in the same call. Calls that may fail in an operating
  *    system call take a struct qshm_outcome and fill it in before they return.
  *  - Objects are named by handles: positive 31-bit numbers that carry a generation. A stale one gives QSHM_E_HANDLE.
+ *    The entry points that are called most take the handle as a double: Node calls functions that take only doubles
+ *    directly, and all others through a generic path that is ten times as slow.
  *  - A pointer together with size 0 is ignored and may be anything.
  *  - With QSHM_DEBUG=1 in the environment, decisions are traced to stderr.
  */
@@ -183,22 +185,22 @@ QSHM_API int32_t qshm_write(uint32_t handle, double offset, const void *bytes, d
 /* As qshm_write, but only if the bytes differ: 1 if it wrote, 0 if not. */
 QSHM_API int32_t qshm_write_if_changed(uint32_t handle, double offset, const void *bytes, double size);
 /* Counts the changes: 0 to 2^31-1, wraps. */
-QSHM_API int32_t qshm_revision(uint32_t handle);
+QSHM_API int32_t qshm_revision(double handle);
 
 /* --- the lock ---------------------------------------------------------------------------------------------------------- */
 
 /* 0 = held by another, 1 = acquired, 2 = acquired, and the former owner died (or was forced) inside. */
-QSHM_API int32_t qshm_try_lock(uint32_t handle);
-/* One turn of an asynchronous wait: as qshm_try_lock, but it also queues up for fairness. To be called every 1 to 10 ms
+QSHM_API int32_t qshm_try_lock(double handle);
+/* One turn of an asynchronous wait: as qshm_try_lock, but it also queues up for fairness. To be called every 1 to 5 ms
  * until it succeeds or qshm_cancel_lock ends the wait. */
-QSHM_API int32_t qshm_poll_lock(uint32_t handle);
+QSHM_API int32_t qshm_poll_lock(double handle);
 /* Ends an asynchronous wait; a lock that was granted in the meantime is handed on. 0. */
-QSHM_API int32_t qshm_cancel_lock(uint32_t handle);
+QSHM_API int32_t qshm_cancel_lock(double handle);
 /* Blocks; a timeout of HUGE_VAL or more than 1e15 ms is none. 0 = time is up. DEADLOCK if an attachment of the calling
  * thread is the owner. */
-QSHM_API int32_t qshm_wait_lock(uint32_t handle, double timeout_ms);
+QSHM_API int32_t qshm_wait_lock(double handle, double timeout_ms);
 /* LOCK_LOST if ownership was taken away. */
-QSHM_API int32_t qshm_unlock(uint32_t handle);
+QSHM_API int32_t qshm_unlock(double handle);
 /* Fills in the owner: 1, or 0 if the lock is free. */
 QSHM_API int32_t qshm_lock_owner(uint32_t handle, void *process);
 /* Takes the lock away from its owner, or only from `expected_id` unless that is 0. 1 and the former owner, or 0. */

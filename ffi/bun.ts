@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { process } from "./process.ts";
+import { process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface BunFfi {
@@ -25,7 +25,7 @@ const WORDS: Readonly<Record<Word, string>> = {
 let module: BunFfi | undefined;
 
 function ffi(): BunFfi {
-  return module ??= process.getBuiltinModule!("bun:ffi") as BunFfi;
+  return module ??= process().getBuiltinModule!("bun:ffi") as BunFfi;
 }
 
 /** The adapter for Bun. */
@@ -46,12 +46,18 @@ export const bun: Adapter = {
     return ffi().toArrayBuffer(address, 0, size);
   },
 
+  platform(): string {
+    return `${process().platform}-${process().arch}`;
+  },
+
+  startTimer: startNodeTimer,
+
   env(name: string): string | undefined {
-    return process.env[name];
+    return process().env[name];
   },
 
   onExit(hook: () => void): void {
-    process.on("exit", hook);
+    process().on("exit", hook);
   },
 
   permissionAdvice(): undefined {},

@@ -6,7 +6,6 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { process } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface DenoRuntime {
@@ -14,6 +13,8 @@ interface DenoRuntime {
   UnsafePointerView: new (pointer: Address) => { getArrayBuffer(size: number): ArrayBuffer };
   permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
   env: { get(name: string): string | undefined };
+  build: { os: string; arch: string };
+  unrefTimer(timer: number): void;
   errors: { NotCapable: new () => Error; PermissionDenied: new () => Error };
 }
 
@@ -48,6 +49,18 @@ export const deno: Adapter = {
     return new (runtime().UnsafePointerView)(address).getArrayBuffer(size);
   },
 
+  platform(): string {
+    const { os, arch } = runtime().build;
+    const architectures: Record<string, string> = { x86_64: "x64", aarch64: "arm64" };
+    return `${os}-${architectures[arch] ?? arch}`;
+  },
+
+  startTimer(f: () => void, ms: number, ref: boolean): () => void {
+    const timer = setTimeout(f, ms) as unknown as number;
+    if (!ref) runtime().unrefTimer(timer);
+    return () => clearTimeout(timer);
+  },
+
   env(name: string): string | undefined {
     // Reading without a grant would ask the user.
     const { state } = runtime().permissions.querySync({ name: "env", variable: name });
@@ -55,9 +68,8 @@ export const deno: Adapter = {
   },
 
   onExit(hook: () => void): void {
-    // "exit" is not told of Deno.exit() and uncaught errors, "unload" not of process.exit(): the hook runs once for both.
+    // Not told of process.exit() and uncaught errors: there the library's destructor does it.
     globalThis.addEventListener("unload", hook);
-    process.on("exit", hook);
   },
 
   permissionAdvice(error: unknown, path?: string): string | undefined {

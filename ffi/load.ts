@@ -6,13 +6,11 @@
 
 import { bun } from "./bun.ts";
 import { deno } from "./deno.ts";
-import { isSupportedPlatform, libraryPaths, platform } from "./locate.ts";
+import { isSupportedPlatform, libraryPaths } from "./locate.ts";
 import type { Adapter, Functions, Group, GroupName, Table } from "./native.ts";
 import { hasNodeFfi, node } from "./node.ts";
 import { process } from "./process.ts";
 import { ABI_VERSION, SYMBOLS } from "./symbols.ts";
-
-export { process };
 
 /** Why the library could not be loaded. `src/errors.ts` turns it into the public errors. */
 export class LoadError extends Error {
@@ -31,10 +29,10 @@ let adapter: Adapter | undefined;
 function detect(): Adapter {
   // Deno and Bun claim to be a Node as well, so they are asked for first.
   if ((globalThis as { Deno?: { dlopen?: unknown } }).Deno?.dlopen !== undefined) return deno;
-  if (process.versions.bun !== undefined) return bun;
+  if (process().versions.bun !== undefined) return bun;
   if (hasNodeFfi()) return node;
   throw new LoadError(
-    `No foreign function interface in this runtime (Node ${process.versions.node}): ` +
+    `No foreign function interface in this runtime (Node ${process().versions.node}): ` +
       "use Node 26.9 or newer, Node 26.1 to 26.8 with --experimental-ffi, Deno, or Bun",
     true,
   );
@@ -53,8 +51,8 @@ export function loadedPath(): string | undefined {
 }
 
 function load(): string {
-  const { name, open, permissionAdvice, env } = runtime();
-  if (!isSupportedPlatform() && !env("QSHM_LIBRARY")) {
+  const { name, open, permissionAdvice, env, platform } = runtime();
+  if (!isSupportedPlatform(runtime()) && !env("QSHM_LIBRARY")) {
     throw new LoadError(`No library for this platform: ${platform()}`, true);
   }
   const tried: string[] = [];

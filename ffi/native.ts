@@ -44,6 +44,10 @@ export interface Adapter {
   open<T extends Table>(path: string, table: T): Functions<T>;
   /** A zero-copy view of memory. Needs unscoped `--allow-ffi` in Deno. */
   view(address: Address, size: number): ArrayBuffer;
+  /** The running platform, such as `"linux-x64"`, in Node's words. */
+  platform(): string;
+  /** Calls `f` once after `ms`; gives what calls it off. Without `ref` it does not keep the process alive. */
+  startTimer(f: () => void, ms: number, ref: boolean): () => void;
   /** An environment variable, if it may be read without asking the user. */
   env(name: string): string | undefined;
   /** Calls `hook` at the end of the process, as far as the runtime tells of it. */

@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { process } from "./process.ts";
+import { process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface NodeFfi {
@@ -26,18 +26,19 @@ let module: NodeFfi | undefined;
 
 /** Is there a module? Not in a Node that is too old, or was started without it. */
 export function hasNodeFfi(): boolean {
-  module ??= withoutExperimentalWarning(() => process.getBuiltinModule?.("node:ffi")) as NodeFfi | undefined;
+  module ??= withoutExperimentalWarning(() => process().getBuiltinModule?.("node:ffi")) as NodeFfi | undefined;
   return module !== undefined;
 }
 
 /** Node warns once at this first access, and has no option to silence a single warning from within. */
 function withoutExperimentalWarning<T>(f: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
+  const current = process();
+  const { emitWarning } = current;
+  current.emitWarning = () => {};
   try {
     return f();
   } finally {
-    process.emitWarning = emitWarning;
+    current.emitWarning = emitWarning;
   }
 }
 
@@ -59,12 +60,18 @@ export const node: Adapter = {
     return module!.toArrayBuffer(address, size, false);
   },
 
+  platform(): string {
+    return `${process().platform}-${process().arch}`;
+  },
+
+  startTimer: startNodeTimer,
+
   env(name: string): string | undefined {
-    return process.env[name];
+    return process().env[name];
   },
 
   onExit(hook: () => void): void {
-    process.on("exit", hook);
+    process().on("exit", hook);
   },
 
   permissionAdvice(error: unknown): string | undefined {

@@ -3,7 +3,7 @@
  * the version of the interface. Data only. A test compares it with what the library says of itself.
  *
  * Words: `u32`, `i32`, `f64`; `in`: bytes that are read; `out`: bytes that are written; `address`: a result that only
- * an adapter understands. Entry points that matter for speed take a single `u32`.
+ * an adapter understands. Entry points that matter for speed take only `f64`: Node calls those directly.
  *
  * @module
  */
@@ -35,17 +35,17 @@ export const SYMBOLS = {
     qshm_read: { parameters: ["u32", "f64", "out", "f64"], result: "i32" },
     qshm_write: { parameters: ["u32", "f64", "in", "f64"], result: "i32" },
     qshm_write_if_changed: { parameters: ["u32", "f64", "in", "f64"], result: "i32" },
-    qshm_revision: { parameters: ["u32"], result: "i32" },
+    qshm_revision: { parameters: ["f64"], result: "i32" },
   },
   view: {
     qshm_payload: { parameters: ["u32"], result: "address" },
   },
   lock: {
-    qshm_try_lock: { parameters: ["u32"], result: "i32" },
-    qshm_poll_lock: { parameters: ["u32"], result: "i32" },
-    qshm_cancel_lock: { parameters: ["u32"], result: "i32" },
-    qshm_wait_lock: { parameters: ["u32", "f64"], result: "i32" },
-    qshm_unlock: { parameters: ["u32"], result: "i32" },
+    qshm_try_lock: { parameters: ["f64"], result: "i32" },
+    qshm_poll_lock: { parameters: ["f64"], result: "i32" },
+    qshm_cancel_lock: { parameters: ["f64"], result: "i32" },
+    qshm_wait_lock: { parameters: ["f64", "f64"], result: "i32" },
+    qshm_unlock: { parameters: ["f64"], result: "i32" },
     qshm_lock_owner: { parameters: ["u32", "out"], result: "i32" },
     qshm_force_unlock: { parameters: ["u32", "u32", "out"], result: "i32" },
   },

@@ -2,17 +2,17 @@
  * The lock of a segment, as one attachment sees it. Ownership belongs to the attachment: tasks of this process that
  * want it queue up here, in order, and only the first asks the library.
  *
- * An asynchronous wait is a series of single tries, 1 to 10 ms apart: each looks at the whole condition again, so that
+ * An asynchronous wait is a series of single tries, 1 to 5 ms apart: each looks at the whole condition again, so that
  * nothing depends on a wake-up that a dying process may have swallowed.
  *
  * @module
  */
 
-import { native } from "../ffi/load.ts";
+import { native, runtime } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
 import type { Attachment } from "./attachment.ts";
 import { timeoutError } from "./errors.ts";
-import { startTimer, type Timer, type Wait } from "./wait.ts";
+import type { Wait } from "./wait.ts";
 
 /** A lock that is held. */
 export interface Lock extends Disposable {
@@ -31,7 +31,7 @@ function library(): Group<"lock"> {
 const TAKEN_DIED = 2;
 const LOCK_LOST = -11;
 const FIRST_INTERVAL = 1;
-const SLOWEST_INTERVAL = 10;
+const SLOWEST_INTERVAL = 5;
 /** While a task of this attachment holds the lock there is nothing to ask; the timer only keeps the process alive. */
 const IDLE_INTERVAL = 1000;
 
@@ -66,7 +66,7 @@ export class LockQueue {
   readonly #attachment: Attachment;
   readonly #waiters: Waiter[] = [];
   #held: HeldLock | undefined;
-  #timer: Timer | undefined;
+  #cancelTimer: (() => void) | undefined;
   #interval = FIRST_INTERVAL;
   #nearestDeadline = Infinity;
 
@@ -90,20 +90,15 @@ export class LockQueue {
     return lock;
   }
 
-  /** Waits without blocking. */
+  /** Waits without blocking. Throws where it could reject; the caller turns one into the other. */
   lock(wait: Wait): Promise<Lock> {
+    wait.signal?.throwIfAborted();
+    const lock = this.tryLock();
+    return lock !== undefined ? Promise.resolve(lock) : this.#queue(wait);
+  }
+
+  #queue(wait: Wait): Promise<Lock> {
     const { promise, resolve, reject } = Promise.withResolvers<Lock>();
-    try {
-      wait.signal?.throwIfAborted();
-      const lock = this.tryLock();
-      if (lock !== undefined) {
-        resolve(lock);
-        return promise;
-      }
-    } catch (error) {
-      reject(error);
-      return promise;
-    }
     const waiter: Waiter = {
       deadline: performance.now() + wait.timeout,
       wait,
@@ -138,8 +133,8 @@ export class LockQueue {
     this.#held = undefined;
     const reason = new DOMException(`Detached from ${this.#attachment.subject} while waiting`, "AbortError");
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, () => waiter.reject(reason));
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
 
   /** What a result of the library means: a lock, none, or an error. */
@@ -151,8 +146,8 @@ export class LockQueue {
 
   /** One look at everything: is the lock to be had, is somebody's time up, when to look again? */
   #turn(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     const first = this.#waiters[0];
     if (first === undefined || !this.#attachment.isAttached) return;
     try {
@@ -178,7 +173,7 @@ export class LockQueue {
     this.#interval = Math.min(this.#interval * 1.5, SLOWEST_INTERVAL);
     const due = Math.min(this.#nearestDeadline, now + interval);
     const ref = this.#waiters.some(({ wait }) => wait.ref);
-    this.#timer = startTimer(Math.max(due - now, 0), ref, () => this.#turn());
+    this.#cancelTimer = runtime().startTimer(() => this.#turn(), Math.max(due - now, 0), ref);
   }
 
   #rejectExpired(now: number): void {
@@ -196,8 +191,8 @@ export class LockQueue {
     this.#waiters.splice(index, 1);
     this.#settle(waiter, () => waiter.reject(reason));
     if (this.#waiters.length > 0) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     library().qshm_cancel_lock(this.#attachment.handle("lock"));
   }
 

@@ -1,10 +1,9 @@
 /**
- * The options that all waits share, and timers that do or do not keep the process alive.
+ * The options that all waits share.
  *
  * @module
  */
 
-import { process } from "../ffi/load.ts";
 import { checkBoolean, checkOptions, checkTimeout } from "./validate.ts";
 
 /** How an asynchronous call waits. */
@@ -30,8 +29,11 @@ export interface Wait {
   readonly ref: boolean;
 }
 
+const FOR_EVER: Wait = { timeout: Infinity, signal: undefined, ref: true };
+
 /** Checks the options of a wait. */
 export function checkWait(options: WaitOptions | undefined): Wait {
+  if (options === undefined) return FOR_EVER;
   const { timeout, signal, ref } = checkOptions(options, ["timeout", "signal", "ref"]);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError("Signal must be an AbortSignal");
@@ -41,26 +43,6 @@ export function checkWait(options: WaitOptions | undefined): Wait {
 
 /** Checks the options of a blocking wait. */
 export function checkSyncWait(options: SyncWaitOptions | undefined): number {
+  if (options === undefined) return Infinity;
   return checkTimeout(checkOptions(options, ["timeout"]).timeout);
-}
-
-interface TimersModule {
-  setTimeout(f: () => void, ms: number): { unref(): void };
-  clearTimeout(timer: object): void;
-}
-
-let timers: TimersModule | undefined;
-
-/** A timer that can be called off. */
-export interface Timer {
-  cancel(): void;
-}
-
-/** Calls `f` after `ms`. The timers of all three runtimes differ, those of node:timers do not. */
-export function startTimer(ms: number, ref: boolean, f: () => void): Timer {
-  timers ??= process.getBuiltinModule!("node:timers") as TimersModule;
-  const { setTimeout, clearTimeout } = timers;
-  const timer = setTimeout(f, ms);
-  if (!ref) timer.unref();
-  return { cancel: () => clearTimeout(timer) };
 }

@@ -85,6 +85,18 @@ static bool take_name(const void *bytes, uint32_t size, char name[QSHM_NAME_CAPA
     return qshm__kind_of_name(name) != 0;
 }
 
+/* The length without a UTF-8 character that was cut at the end. */
+static uint32_t whole_characters(const char *bytes, uint32_t size)
+{
+    uint32_t lead = size - 1;
+    while (lead > size - 4 && ((uint8_t)bytes[lead] & 0xc0) == 0x80) {
+        lead--;
+    }
+    uint8_t first = (uint8_t)bytes[lead];
+    uint32_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return lead + length > size ? lead : size;
+}
+
 /* The key that stands in the segment, unless it was scribbled over: then it is not the one of this name. */
 static int read_key(int fd, const char *name, struct qshm_info *info, struct qshm__failure *failure)
 {
@@ -102,11 +114,8 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
     if (r < (int)sizeof stored) {
         return 0;
     }
-    if (cut) { /* perhaps in the middle of a character */
-        while (size > QSHM_STORED_KEY - 4 && ((uint8_t)stored.bytes[size - 1] & 0xc0) == 0x80) {
-            size--;
-        }
-        size -= ((uint8_t)stored.bytes[size - 1] & 0x80) != 0;
+    if (cut) {
+        size = whole_characters(stored.bytes, size);
     }
     int length = qshm__file_name(info->kind, (const uint8_t *)stored.bytes, size, expected);
     /* Of a key that is cut only what stands before the digest can be compared. */

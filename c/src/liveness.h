@@ -49,7 +49,7 @@ int qshm__draw_observer(int fd, struct qshm__failure *failure);
 /* Does the attachment `id` live? A failing query says yes: nothing is taken from an owner whose death is not proved. */
 bool qshm__is_alive(int fd, uint32_t my_id, uint32_t id);
 
-enum { QSHM_MOST_LISTED = 1024 };
+enum { QSHM_MOST_LISTED = 2048 };
 /* Lists the ids that are alive, at most `capacity` and QSHM_MOST_LISTED: asking costs more the more there are. */
 int qshm__living_ids(int fd, uint32_t *ids, uint32_t capacity, uint32_t *count, struct qshm__failure *failure);
 

@@ -18,7 +18,7 @@
  *  - Every change is a compare-and-swap on the exact word that the decision was made on. A takeover by a plain store
  *    would let two waiters take over from one dead owner (sabotage "plain-store takeover"; point "takeover").
  *  - An owner is dead when the kernel says so (liveness.h). tryLock asks too, or a dead owner would be busy for ever.
- *  - Every sleep is bounded by 10 ms, and every wake-up looks at the whole word again: a process that was woken may be
+ *  - Every sleep is bounded by 5 ms, and every wake-up looks at the whole word again: a process that was woken may be
  *    killed before it takes the lock, and its wake-up is lost with it (point "woken"; sabotage "unbounded sleep").
  *  - `lock_holder` (pid and id) is written after the word, so it may be that of a former owner: it is believed only if
  *    its id is the word's, and the process really has that byte (api.c).
@@ -40,7 +40,7 @@
 #define WAITERS (UINT64_C(1) << 31)
 
 static const double first_check = 1;      /* ms until an owner's life is asked for, growing by half each time ... */
-static const double slowest_check = 10;   /* ... to this: the bound of every sleep */
+static const double slowest_check = 5;    /* ... to this: the bound of every sleep */
 static const double passed_over = 5;      /* ms after which a waiter asks to be the heir */
 static const double spinning = 0.005;     /* ms: sleeping and being woken costs ten times as much */
 static const double offer_stands = 20;    /* ms that an heir has to accept the lock */
@@ -244,11 +244,10 @@ int qshm__lock_poll(struct qshm__attachment *a)
     double now = qshm__os_now();
     if (a->waiting_since == 0) {
         a->thread = qshm__os_thread();
-        begin_waiting(a, now);
+        a->waiting_since = now;
     }
     uint64_t seen;
-    unsigned want_heir = now - a->waiting_since > passed_over ? WANT_HEIR : 0;
-    return attempt(a, want_heir | (check_due(a, now) ? CHECK_LIFE : 0), &seen);
+    return attempt(a, CHECK_LIFE | (now - a->waiting_since > passed_over ? WANT_HEIR : 0), &seen);
 }
 
 int qshm__lock_cancel(struct qshm__attachment *a)

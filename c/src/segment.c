@@ -447,6 +447,11 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
 
 /* --- detach ------------------------------------------------------------------------------------------------- */
 
+static void count_out(struct qshm__control *control)
+{
+    atomic_fetch_sub_explicit(&control->attached, 1, memory_order_relaxed);
+}
+
 /* ms: enough when many processes end at once, and too short to be noticed. */
 static const double patience_at_exit = 20;
 
@@ -458,9 +463,9 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         QSHM_POINT("lock left");
         double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;
         bool registered = qshm__registry_lock(attachment->fd, qshm__os_now() + patience, &ignored) == 0;
-        /* Also without R: nobody resets the count before our byte is free. */
-        atomic_fetch_sub_explicit(&attachment->control->attached, 1, memory_order_relaxed);
-        QSHM_POINT("counted out");
+        if (!registered) { /* while our byte is held, nobody takes what the count says for the traces of a crash */
+            count_out(attachment->control);
+        }
         qshm__os_unlock_range(attachment->fd, QSHM_RANGE_A + attachment->id, 1);
         struct qshm__stat file = {.device = attachment->device, .inode = attachment->inode};
         QSHM_POINT("last");
@@ -472,6 +477,8 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
             qshm__trace("removed %s: its last user detached", attachment->name);
         }
         if (registered) {
+            count_out(attachment->control);
+            QSHM_POINT("counted out");
             qshm__registry_unlock(attachment->fd);
         }
     }
