@@ -1,6 +1,6 @@
 /**
  * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
- * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`) whose absence is a failure instead.
+ * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`) whose absence is a failure instead.
  */
 
 import { spawnSync } from "node:child_process";
@@ -20,6 +20,12 @@ export const SKIPS = {
   /** The C program that takes part as a fourth process. */
   cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
 } as const;
+
+/** Passes a reason on that a C case or make gives, unless the part that it speaks of is required. */
+export function allowSkip(reason: string): string {
+  for (const part of ["root", "musl", "spin"]) unless(!reason.includes(part), part, reason);
+  return reason;
+}
 
 /** The test's name with the reason it is skipped for. */
 export function because(name: string, reason: string | undefined): string {

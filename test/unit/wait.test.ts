@@ -1,7 +1,8 @@
-/** The options of waits, and their timers. */
+/** The options of waits, and the timers under them. */
 
 import { describe, expect, it } from "vitest";
-import { checkSyncWait, checkWait, startTimer } from "../../src/wait.ts";
+import { runtime } from "../../ffi/load.ts";
+import { checkSyncWait, checkWait } from "../../src/wait.ts";
 
 describe("checkWait()", () => {
   it("fills in the defaults", () => {
@@ -34,10 +35,10 @@ describe("startTimer()", () => {
   it("calls once", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let calls = 0;
-    startTimer(1, true, () => {
+    runtime().startTimer(() => {
       calls++;
       resolve();
-    });
+    }, 1, true);
     await promise;
     await new Promise(setImmediate);
     expect(calls).toBe(1);
@@ -45,8 +46,8 @@ describe("startTimer()", () => {
 
   it("does not call after cancel()", async () => {
     let calls = 0;
-    startTimer(1, true, () => calls++).cancel();
-    await new Promise<void>((resolve) => startTimer(5, true, resolve));
+    runtime().startTimer(() => calls++, 1, true)();
+    await new Promise<void>((resolve) => runtime().startTimer(resolve, 5, true));
     expect(calls).toBe(0);
   });
 });

@@ -146,7 +146,10 @@ describe("hostile contents", { timeout: 600_000 }, () => {
           memory.detach();
           return { create: created, recovered };
         });
-        expect({ create, recovered }, what).toEqual({ create: true, recovered: true });
+        expect(create, what).toBe(true);
+        // Only a segment can have had users that ended without detaching.
+        const isSegment = contents.length >= 16 && new TextDecoder().decode(contents.subarray(0, 4)) === "QSHM";
+        if (!isSegment || what === "as it is") expect(recovered, what).toBe(isSegment);
         expect(directory.entries(), what).toEqual([]);
       };
       await found("as it is", bytes);
