@@ -1,0 +1,544 @@
+/**
+ * The defects: each is a mistake that one could make, or once made, with the test that must turn red. L and K numbers
+ * are those of the flaws in the protocols' specification.
+ *
+ * `find` stands exactly once in `file`. Tests are chosen that see their defect every time and fast.
+ */
+
+/** A case of the C tests, or a vitest test by its file and name: the whole name, or what only it contains. */
+export type Test = { readonly c: string } | { readonly file: string; readonly name: string };
+
+export interface Defect {
+  readonly name: string;
+  /** What a user would meet. */
+  readonly what: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  readonly test: Test;
+}
+
+const inNode = (suite: string, name: string): Test => ({
+  file: "test/conformance/conformance.test.ts",
+  name: `node > ${suite} > ${name}`,
+});
+
+const LIFETIME: Defect[] = [
+  {
+    name: "L1-unbounded-registry-lock",
+    what: "a stopped process that holds the registry lock makes everybody else hang",
+    file: "c/src/liveness.c",
+    find: `"the registry lock is held");
+        }
+        if (qshm__os_now() >= deadline) {`,
+    replace: `"the registry lock is held");
+        }
+        if (0) {`,
+    test: { c: "faults_stop_attach_dead" },
+  },
+  {
+    name: "L1-unbounded-for-observers",
+    what: "a stopped process that holds the registry lock makes those hang that may only read",
+    file: "c/src/liveness.c",
+    find: `return r == 0 ? 0 : qshm__fail_call(failure, "fcntl", r);
+        }
+        if (qshm__os_now() >= deadline) {`,
+    replace: `return r == 0 ? 0 : qshm__fail_call(failure, "fcntl", r);
+        }
+        if (0) {`,
+    test: { c: "observers_pass_r_within_a_deadline" },
+  },
+  {
+    name: "L1-leaving-waits",
+    what: "a process cannot leave while a stopped one holds the registry lock",
+    file: "c/src/segment.c",
+    find: `double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;`,
+    replace: `double patience = 1e9;`,
+    test: { c: "leave_ends_while_r_is_held" },
+  },
+  {
+    name: "L2-detach-unlinks-by-name",
+    what: "the last detach of a file that is gone removes the new segment of its name",
+    file: "c/src/segment.c",
+    find: `qshm__file_is_named(attachment->directory, attachment->name, &file, &ignored) == 1`,
+    replace: `1`,
+    test: { c: "remove_used_and_dead" },
+  },
+  {
+    name: "L4-private-control-page",
+    what: "a read-only attachment has a lock and a revision of its own",
+    file: "c/src/segment.c",
+    find: `observer ? QSHM_MAP_SHARED_READ : QSHM_MAP_SHARED, &control`,
+    replace: `observer ? QSHM_MAP_SHARED_READ : QSHM_MAP_PRIVATE, &control`,
+    test: inNode("lock", "readOnly attachments take the lock too, and are kept out"),
+  },
+  {
+    name: "L5-create-reclaims-persistent",
+    what: "create() destroys persistent contents that nobody uses at the moment",
+    file: "c/src/segment.c",
+    find: `if (r == 0 && (used || existing->seen.persistent)) {`,
+    replace: `if (r == 0 && (used || (existing->seen.persistent && !to_create))) {`,
+    test: { c: "persistent_life" },
+  },
+  {
+    name: "L6-id-of-a-word",
+    what: "a newcomer gets the id of a dead owner, which then looks alive",
+    file: "c/src/liveness.c",
+    find: `drawn == 0 || qshm__names_id(control, kind, drawn)`,
+    replace: `drawn == 0`,
+    test: { c: "draw_id_skips_named_ids" },
+  },
+  {
+    name: "L7-one-name-space",
+    what: "objects of different kinds meet by the same key",
+    file: "c/src/names.c",
+    find: `name[0] = letters[kind];`,
+    replace: `name[0] = 'm';`,
+    test: { c: "names_kinds_are_separate" },
+  },
+  {
+    name: "L10-network-file-system",
+    what: "a directory on NFS, where locks and mappings do not hold, is accepted",
+    file: "c/src/directory.c",
+    find: `if (refused != NULL) {`,
+    replace: `if (0) {`,
+    test: { c: "directory_refused_file_systems" },
+  },
+  {
+    name: "missing-inode-recheck",
+    what: "a create that was slow to get the registry lock removes the segment that has come since",
+    file: "c/src/segment.c",
+    find: `r = qshm__file_is_named(directory->fd, name, &existing->file, failure);`,
+    replace: `r = 1;`,
+    test: { c: "create_looks_again_under_r" },
+  },
+  {
+    name: "missing-inode-recheck-remove",
+    what: "a remove() that was slow to get the registry lock removes the segment that has come since",
+    file: "c/src/removal.c",
+    find: `r = r < 0 ? r : qshm__file_is_named(directory->fd, name, &file, failure);`,
+    replace: `r = r < 0 ? r : 1;`,
+    test: { c: "remove_looks_again_under_r" },
+  },
+  {
+    name: "missing-inode-recheck-sweep",
+    what: "a sweep that was slow to get the registry lock removes the segment that has come since",
+    file: "c/src/removal.c",
+    find: `qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 && `,
+    replace: ``,
+    test: { c: "sweep_looks_again_under_r" },
+  },
+  {
+    name: "check-outside-registry-lock",
+    what: "the last detach removes the segment of somebody who came between its question and the unlink",
+    file: "c/src/segment.c",
+    find: `bool registered = qshm__registry_lock(attachment->fd, qshm__os_now() + patience, &ignored) == 0;`,
+    replace: `bool registered = true;`,
+    test: { c: "detach_holds_r_until_the_name_is_gone" },
+  },
+  {
+    name: "id-before-byte",
+    what: "an attach frees the registry lock before its byte is locked: the last one leaves with the file",
+    file: "c/src/segment.c",
+    find: `r = qshm__draw_id(existing.fd, attachment->control,`,
+    replace: `qshm__registry_unlock(existing.fd);
+        r = qshm__draw_id(existing.fd, attachment->control,`,
+    test: { c: "attach_holds_r_until_its_byte" },
+  },
+  {
+    name: "byte-before-lock-word",
+    what: "an owner that detaches in order looks dead for a moment, and the next one is told so",
+    file: "c/src/segment.c",
+    find: `qshm__lock_abandon(attachment, at_exit);`,
+    replace: `qshm__os_unlock_range(attachment->fd, QSHM_RANGE_A + attachment->id, 1);
+        QSHM_POINT("byte freed");
+        qshm__lock_abandon(attachment, at_exit);`,
+    test: { c: "detach_frees_the_lock_before_its_byte" },
+  },
+  {
+    name: "close-instead-of-unlock",
+    what: "a detached process looks attached as long as a child of it has not called exec",
+    file: "c/src/segment.c",
+    find: `qshm__os_unlock_range(attachment->fd, QSHM_RANGE_A + attachment->id, 1);`,
+    replace: ``,
+    test: { c: "detach_frees_its_byte_beside_a_fork" },
+  },
+  {
+    name: "mapping-inherited",
+    what: "a forked child's copy of the mapping keeps its dead parent alive",
+    file: "c/src/os_linux.c",
+    find: `madvise(address, (size_t)size, MADV_DONTFORK);`,
+    replace: ``,
+    test: { c: "fork_child_has_no_handles" },
+  },
+  {
+    name: "descriptors-inherited",
+    what: "a program that was started keeps its dead parent's segment alive",
+    file: "c/src/os_linux.c",
+    find: `openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)`,
+    replace: `openat(directory, ".", O_TMPFILE | O_RDWR, 0600)`,
+    test: { c: "fork_exec_keeps_nothing" },
+  },
+  {
+    name: "child-uses-parents-handles",
+    what: "a forked child goes on with the parent's attachments, whose memory it has not inherited",
+    file: "c/src/handle.c",
+    find: `attachment->handle = 0;
+        attachment->reserved = false;
+    }
+    owner_pid`,
+    replace: `attachment->reserved = false;
+    }
+    owner_pid`,
+    test: { c: "fork_child_has_no_handles" },
+  },
+  {
+    name: "fork-reset-outside-cas",
+    what: "two threads of a forked child both let go of what was inherited: the slower one of what the faster one opened",
+    file: "c/src/handle.c",
+    find: `if (atomic_compare_exchange_strong(fork_word, &expected, CHANGING)) {`,
+    replace: `if (atomic_load(fork_word) == expected) {`,
+    test: { c: "fork_child_threads_reset_once" },
+  },
+  {
+    name: "observers-do-not-count",
+    what: "a segment that somebody still reads is removed",
+    file: "c/src/liveness.c",
+    find: `r = qshm__os_range_held(fd, QSHM_RANGE_B, QSHM_IDS, NULL);`,
+    replace: `r = 0;`,
+    test: { c: "directory_observers" },
+  },
+  {
+    name: "unread-means-foreign",
+    what: "persistent contents that cannot be read for a moment are taken for nobody's",
+    file: "c/src/file.c",
+    find: `return qshm__fail_call(failure, "pread", r);`,
+    replace: `return 0;`,
+    test: { c: "faults_fail_attach_persistent" },
+  },
+  {
+    name: "draft-left-behind",
+    what: "a create that fails leaves its draft in the directory",
+    file: "c/src/os_linux.c",
+    find: `unlinkat(directory, draft->name, 0);`,
+    replace: ``,
+    test: { c: "directory_full" },
+  },
+  {
+    name: "any-x-file-is-a-draft",
+    what: "the sweep removes strangers' files whose names begin with x.",
+    file: "c/src/os_linux.c",
+    find: `strncmp(name, "x.", 2) == 0 && strspn(name + 2, "0123456789abcdef") == 16 && name[18] == '\\0'`,
+    replace: `strncmp(name, "x.", 2) == 0`,
+    test: { c: "sweep_leaves_strangers_alone" },
+  },
+  {
+    name: "any-contents-are-a-draft",
+    what: "the sweep removes a stranger's file whose name is one of a draft, whatever stands in it",
+    file: "c/src/removal.c",
+    find: `(draft ? is_draft(fd, &file, &seen) : `,
+    replace: `(draft ? true : `,
+    test: { c: "sweep_leaves_strangers_alone" },
+  },
+  {
+    name: "sweep-takes-persistent",
+    what: "a create sweeps persistent contents away that nobody uses at the moment",
+    file: "c/src/removal.c",
+    find: `seen.layout != 0 && !seen.persistent`,
+    replace: `seen.layout != 0`,
+    test: { c: "sweep_takes_the_dead_only" },
+  },
+  {
+    name: "held-guard-removed",
+    what: "remove() with force takes the name of a guard that is held: two instances run",
+    file: "c/src/removal.c",
+    find: `(guarded == 1 || (used == 1 && !force))`,
+    replace: `(used == 1 && !force)`,
+    test: { c: "remove_held_guard" },
+  },
+  {
+    name: "umask",
+    what: "the umask takes rights from a segment's file, even its owner's",
+    file: "c/src/os_linux.c",
+    find: `draft->fd < 0 ? draft->fd : result(fchmod(draft->fd, 0600))`,
+    replace: `draft->fd < 0 ? draft->fd : 0`,
+    test: inNode("options", "mode is the file's, whatever the umask is; the default is 0600"),
+  },
+];
+
+const LOCK: Defect[] = [
+  {
+    name: "K1-unbounded-sleep",
+    what: "a waiter sleeps beside a free lock when the one that was woken is killed",
+    file: "c/src/lock.c",
+    find: `sleep > shortest_sleep ? sleep : shortest_sleep);`,
+    replace: `no_timeout);`,
+    test: { c: "lock_woken_waiter_is_killed" },
+  },
+  {
+    name: "K3-no-heir",
+    what: "a greedy owner starves one that only polls",
+    file: "c/src/lock.c",
+    find: `return heir != 0 && !is_offer(word) &&`,
+    replace: `return 0 && !is_offer(word) &&`,
+    test: { c: "lock_heir_is_granted" },
+  },
+  {
+    name: "K4-force-tells-nobody",
+    what: "after forceUnlock() the next owner does not learn that the data may be half-written",
+    file: "c/src/lock.c",
+    find: `uint64_t died = is_offer(word) ? word & DIED : DIED;`,
+    replace: `uint64_t died = 0;`,
+    test: { c: "lock_force" },
+  },
+  {
+    name: "K4-force-frees-anybody",
+    what: "forceUnlock(expected) takes the lock from another than the one that was looked at",
+    file: "c/src/lock.c",
+    find: `(expected != 0 && owner != expected)`,
+    replace: `0`,
+    test: { c: "lock_force_of_a_former_owner" },
+  },
+  {
+    name: "K5-hint-of-another-id",
+    what: "lockOwner names a former owner's process",
+    file: "c/src/lock.c",
+    find: `(uint32_t)hint == id ? (uint32_t)(hint >> 32) : 0`,
+    replace: `(uint32_t)(hint >> 32)`,
+    test: { c: "lock_owner_is_not_a_lie" },
+  },
+  {
+    name: "K5-hint-without-proof",
+    what: "lockOwner names a process that has nothing to do with it",
+    file: "c/src/api.c",
+    find: `out->pid = qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_A + owner.id, 1, owner.hinted_pid);`,
+    replace: `out->pid = owner.hinted_pid;`,
+    test: { c: "lock_owner_is_not_a_lie" },
+  },
+  {
+    name: "K6-deadlock-unseen",
+    what: "lockSync() hangs when another attachment of the same thread has the lock",
+    file: "c/src/lock.c",
+    find: `if (a->holding || qshm__handle_each(is_holding_sibling, a) != NULL) {`,
+    replace: `if (a->holding) {`,
+    test: { c: "lock_deadlock_of_one_thread" },
+  },
+  {
+    name: "plain-store-takeover",
+    what: "two take the lock over from one dead owner, and both are inside",
+    file: "c/src/lock.c",
+    find: `if (swap(a, &word, a->id | WAITERS | other_heir | DIED)) {`,
+    replace: `atomic_store(&a->control->lock, a->id | WAITERS | other_heir | DIED);
+            if (true) {`,
+    test: { c: "lock_double_takeover" },
+  },
+  {
+    name: "dead-owner-untold",
+    what: "whoever takes the lock over from a dead owner is not told",
+    file: "c/src/lock.c",
+    find: `return taken(a, true);`,
+    replace: `return taken(a, false);`,
+    test: { c: "lock_death_is_told" },
+  },
+  {
+    name: "trylock-without-life-check",
+    what: "tryLock() finds a dead owner busy for ever",
+    file: "c/src/lock.c",
+    find: `attempt(a, CHECK_LIFE, &word)`,
+    replace: `attempt(a, 0, &word)`,
+    test: { c: "lock_death_is_told" },
+  },
+  {
+    name: "oneself-looks-dead",
+    what: "a process finds itself dead, since the kernel does not show one's own locks",
+    file: "c/src/liveness.c",
+    find: `return id == my_id || qshm__os_range_held(`,
+    replace: `return qshm__os_range_held(`,
+    test: { c: "liveness_of_oneself" },
+  },
+  {
+    name: "unasked-means-dead",
+    what: "an owner is taken for dead when the kernel cannot be asked: two are inside",
+    file: "c/src/liveness.c",
+    find: `qshm__os_range_held(fd, QSHM_RANGE_A + id, 1, NULL) != 0;`,
+    replace: `qshm__os_range_held(fd, QSHM_RANGE_A + id, 1, NULL) == 1;`,
+    test: { c: "faults_fail_wait_lock_in_vain" },
+  },
+  {
+    name: "offer-never-taken-back",
+    what: "a stopped waiter to which the lock was offered locks everybody out",
+    file: "c/src/lock.c",
+    find: `return now - a->offer_seen > offer_stands ||`,
+    replace: `return`,
+    test: { c: "lock_offer_is_taken_back" },
+  },
+  {
+    name: "heir-grant-clears-died",
+    what: "a waiter that leaves with the lock in its hands takes the news of a death with it",
+    file: "c/src/lock.c",
+    find: `give_up(a, word & DIED);`,
+    replace: `give_up(a, 0);`,
+    test: { c: "lock_granted_heir_detaches_untold" },
+  },
+  {
+    name: "no-step-back",
+    what: "a thread that blocks keeps a lock that is offered to another wait of its own",
+    file: "c/src/lock.c",
+    find: `    qshm__handle_each(step_back, a);
+`,
+    replace: ``,
+    test: { c: "siblings_step_back_at_once" },
+  },
+  {
+    name: "dead-heir-granted",
+    what: "the lock is given to a waiter that is dead",
+    file: "c/src/lock.c",
+    find: ` && qshm__is_alive(a->fd, a->id, heir) ? offer_to(heir)`,
+    replace: ` ? offer_to(heir)`,
+    test: { c: "lock_dead_heir_is_passed_over" },
+  },
+  {
+    name: "exit-is-orderly",
+    what: "a process that exits inside the lock leaves half-written data, and the next owner is not told",
+    file: "c/src/lock.c",
+    find: `give_up(a, died ? DIED : 0);`,
+    replace: `give_up(a, 0);`,
+    test: { c: "exit_detaches" },
+  },
+  {
+    name: "exit-frees-other-threads-locks",
+    what: "an exit frees a lock inside which another thread still runs",
+    file: "c/src/api.c",
+    find: `if (!a->neutralised && !others_lock) {`,
+    replace: `if (!a->neutralised) {`,
+    test: { c: "exit_keeps_the_locks_of_other_threads" },
+  },
+];
+
+const SAFETY: Defect[] = [
+  {
+    name: "planted-fifo-hangs",
+    what: "a FIFO at a segment's name makes whoever looks at it hang",
+    file: "c/src/os_linux.c",
+    find: `O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY`,
+    replace: `O_NOFOLLOW | O_CLOEXEC | O_NOCTTY`,
+    test: { c: "directory_occupied_names" },
+  },
+  {
+    name: "links-followed",
+    what: "a link at a segment's name leads into any file of the user's",
+    file: "c/src/os_linux.c",
+    find: `O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY`,
+    replace: `O_NONBLOCK | O_CLOEXEC | O_NOCTTY`,
+    test: { c: "directory_occupied_names" },
+  },
+  {
+    name: "hard-links-accepted",
+    what: "a precious file with a second name is taken for a dead segment",
+    file: "c/src/directory.c",
+    find: `if (file->links > 1) {`,
+    replace: `if (0) {`,
+    test: { c: "directory_occupied_names" },
+  },
+  {
+    name: "hostile-sizes-trusted",
+    what: "a size that stands in the file, but not behind it, is mapped, and touching it kills the process",
+    file: "c/src/file.c",
+    find: `head.payload_size == file->size - control_size;`,
+    replace: `true;`,
+    test: { c: "hostile_damage_is_told" },
+  },
+  {
+    name: "fingerprint-unchecked",
+    what: "a segment of another layout is attached to, and its words are misread",
+    file: "c/src/file.c",
+    find: `head.header.fingerprint == qshm__fingerprint(kind) && `,
+    replace: ``,
+    test: { c: "hostile_damage_is_told" },
+  },
+  {
+    name: "stale-handle-accepted",
+    what: "a handle that was given back reaches the attachment that came after it",
+    file: "c/src/handle.c",
+    find: `memory_order_acquire) == handle;`,
+    replace: `memory_order_acquire) != 0;`,
+    test: { c: "handles_generations" },
+  },
+  {
+    name: "range-unchecked",
+    what: "a read beyond the payload gives whatever lies there",
+    file: "c/src/api.c",
+    find: `(uint64_t)size > a->payload_size - (uint64_t)offset`,
+    replace: `0`,
+    test: { c: "handles_read_and_write" },
+  },
+  {
+    name: "storage-unreserved",
+    what: "a full file system shows as SIGBUS at the first store, not as an error of create()",
+    file: "c/src/os_linux.c",
+    find: `int r = result(syscall(SYS_fallocate, fd, 0, (off_t)at, (off_t)length));`,
+    replace: `int r = result(ftruncate(fd, (off_t)size));`,
+    test: { c: "directory_full" },
+  },
+  {
+    name: "views-survive-detach",
+    what: "views that outlive detach() reach memory that is no longer there",
+    file: "src/attachment.ts",
+    find: `buffer.transfer(0);`,
+    replace: ``,
+    test: inNode("memory safety", "after detach() data is empty, asked for before or not"),
+  },
+  {
+    name: "lying-length",
+    what: "an array that claims a length makes the library read beyond its bytes",
+    file: "src/validate.ts",
+    find: `= lengthOf.call(value);`,
+    replace: `= (value as Uint8Array).length;`,
+    test: { file: "test/unit/validate.test.ts", name: "gives the true number of bytes, whatever the object says" },
+  },
+];
+
+const TYPESCRIPT: Defect[] = [
+  {
+    name: "queue-order",
+    what: "tasks of one attachment get the lock last come, first served",
+    file: "src/lock.ts",
+    find: `this.#waiters.push(waiter);`,
+    replace: `this.#waiters.unshift(waiter);`,
+    test: inNode("lock", "lock() serves the tasks of one attachment in the order in which they asked"),
+  },
+  {
+    name: "abort-listener-leak",
+    what: "every wait with a signal leaves a listener on it",
+    file: "src/lock.ts",
+    find: `waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);`,
+    replace: ``,
+    test: inNode("waits", "lock() lets go of the signal when it has ended, however"),
+  },
+  {
+    name: "claim-left-behind",
+    what: "a wait that times out leaves its claim: the lock is offered to nobody",
+    file: "src/lock.ts",
+    find: `library().qshm_cancel_lock(this.#attachment.handle("lock"));`,
+    replace: ``,
+    test: inNode("waits", "lock() that times out leaves no claim: unlock() frees the lock"),
+  },
+  {
+    name: "error-table-mismatch",
+    what: "an error says something else than the library means",
+    file: "src/error_table.ts",
+    find: `sentence: "the segment has another size",`,
+    replace: `sentence: "there is no segment of this name",`,
+    test: { file: "test/unit/tables.test.ts", name: "has the name and sentence of SIZE_MISMATCH" },
+  },
+  {
+    name: "signature-mismatch",
+    what: "the adapters pass a number of another width than the library expects",
+    file: "ffi/symbols.ts",
+    find: `qshm_revision: { parameters: ["f64"]`,
+    replace: `qshm_revision: { parameters: ["u32"]`,
+    test: { file: "test/unit/tables.test.ts", name: "has the parameters and the result of qshm_revision()" },
+  },
+];
+
+export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...SAFETY, ...TYPESCRIPT];
