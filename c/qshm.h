@@ -152,13 +152,13 @@ struct qshm_holder {
     double started;
 };
 
-/* --- base ---------------------------------------------------------------------------------------------------------- */
+/* --- base --------------------------------------------------------------------------------------------------------- */
 
 QSHM_API uint32_t qshm_abi_version(void);
 /* Writes the table of symbols and errors as text; returns its length, also when that is more than `capacity`. */
 QSHM_API int32_t qshm_describe(void *text, uint32_t capacity);
 
-/* --- segments -------------------------------------------------------------------------------------------------------- */
+/* --- segments ----------------------------------------------------------------------------------------------------- */
 
 /* Creates and/or attaches; returns a handle. `mode` is the file's (0 = 0600; a group may be let in, others never);
  * `size` the payload's in bytes: with ATTACH, 0 takes what is there. An empty directory means QSHM_DIRECTORY, else the
@@ -173,8 +173,8 @@ QSHM_API int32_t qshm_detach(uint32_t handle);
 /* After qshm_detach returned 1: gives the range back, or, with `keep`, leaves it mapped for good because somebody may
  * still hold its address. */
 QSHM_API int32_t qshm_unmap(uint32_t handle, uint32_t keep);
-/* At the end of the process, or of a thread that made the attachment: as qshm_detach, but others are waited for for 20 ms
- * only, and a lock that is still held counts as its owner's death. */
+/* At the end of the process, or of a thread that made the attachment: as qshm_detach, but others are waited for for
+ * 20 ms only, and a lock that is still held counts as its owner's death. */
 QSHM_API int32_t qshm_leave(uint32_t handle);
 /* The payload's address, valid until qshm_detach. Of a read-only attachment: a private copy-on-write mapping. NULL on
  * failure. */
@@ -187,7 +187,7 @@ QSHM_API int32_t qshm_write_if_changed(uint32_t handle, double offset, const voi
 /* Counts the changes: 0 to 2^31-1, wraps. */
 QSHM_API int32_t qshm_revision(double handle);
 
-/* --- the lock ---------------------------------------------------------------------------------------------------------- */
+/* --- the lock ----------------------------------------------------------------------------------------------------- */
 
 /* 0 = held by another, 1 = acquired, 2 = acquired, and the former owner died (or was forced) inside. */
 QSHM_API int32_t qshm_try_lock(double handle);
@@ -206,14 +206,16 @@ QSHM_API int32_t qshm_lock_owner(uint32_t handle, void *process);
 /* Takes the lock away from its owner, or only from `expected_id` unless that is 0. 1 and the former owner, or 0. */
 QSHM_API int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process);
 
-/* --- what exists --------------------------------------------------------------------------------------------------------- */
+/* --- what exists -------------------------------------------------------------------------------------------------- */
 
 /* The file name of a key: returns its length. `name` takes 192 bytes. */
 QSHM_API int32_t qshm_file_name(uint32_t kind, const void *key, uint32_t key_size, void *name);
 /* Names of all files of the directory that bear a segment's name, each ended by a NUL. Returns the bytes needed; if
  * that is more than `capacity`, `names` holds nothing of use. */
-QSHM_API int32_t qshm_list(const void *directory, uint32_t directory_size, void *names, uint32_t capacity, void *outcome);
-/* Looks at one file; changes nothing. Fills in struct qshm_info and the ids; returns the bytes needed, see qshm_list. */
+QSHM_API int32_t qshm_list(const void *directory, uint32_t directory_size, void *names, uint32_t capacity,
+                           void *outcome);
+/* Looks at one file; changes nothing. Fills in struct qshm_info and the ids; returns the bytes needed, see
+ * qshm_list. */
 QSHM_API int32_t qshm_inspect(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size,
                               void *info, uint32_t capacity, void *outcome);
 /* Who is attached to the files of this device: struct qshm_holder each. Returns the bytes needed, see qshm_list. */

@@ -1,5 +1,6 @@
 /*
- * api.c - the entry points for segments and their locks (inspect.c has the others). Each checks its arguments, finds the attachment, and calls the file that owns the concept.
+ * api.c - the entry points for segments and their locks (inspect.c has the others). Each checks its arguments,
+ * finds the attachment, and calls the file that owns the concept.
  *
  * Invariant: no argument, however wrong, makes an entry point read or write outside what the caller passed: handles are
  * looked up, sizes and offsets are checked against the attachment, pointers with a size of 0 are not looked at, and
@@ -23,7 +24,7 @@ _Static_assert(offsetof(struct qshm_outcome, size) == 16 && offsetof(struct qshm
                "the outcome's layout is part of the ABI");
 _Static_assert(sizeof(struct qshm_process) == 32 && offsetof(struct qshm_process, segment) == 24, "part of the ABI");
 
-/* --- arguments ------------------------------------------------------------------------------------------------------- */
+/* --- arguments ---------------------------------------------------------------------------------------------------- */
 
 /* A whole number from 0 to 2^53. */
 static bool is_size(double value)
@@ -31,7 +32,7 @@ static bool is_size(double value)
     return value >= 0 && value <= 9007199254740992.0 && value == (double)(uint64_t)value;
 }
 
-/* --- segments -------------------------------------------------------------------------------------------------------- */
+/* --- segments ----------------------------------------------------------------------------------------------------- */
 
 static bool is_sound_request(uint32_t kind, uint32_t how, uint32_t mode, double size)
 {
@@ -39,8 +40,9 @@ static bool is_sound_request(uint32_t kind, uint32_t how, uint32_t mode, double 
     bool creates = (how & QSHM_CREATE) != 0;
     bool read_only = (how & QSHM_READ_ONLY) != 0;
     bool needs_size = creates && (kind == QSHM_KIND_MEMORY || kind == QSHM_KIND_VALUE);
-    return qshm__is_kind(kind) && (how & ~known) == 0 && (how & (QSHM_CREATE | QSHM_ATTACH)) != 0 && !(creates && read_only) &&
-           (mode == 0 || ((mode & ~0770u) == 0 && (mode & 0600) == 0600)) && is_size(size) && (!needs_size || size > 0);
+    return qshm__is_kind(kind) && (how & ~known) == 0 && (how & (QSHM_CREATE | QSHM_ATTACH)) != 0 &&
+           !(creates && read_only) && (mode == 0 || ((mode & ~0770u) == 0 && (mode & 0600) == 0600)) && is_size(size) &&
+           (!needs_size || size > 0);
 }
 
 int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const void *key, uint32_t key_size,
@@ -51,7 +53,8 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
         return QSHM_E_ARGUMENT;
     }
     qshm__outcome_clear(out);
-    if (!is_sound_request(kind, how, mode, size) || !qshm__is_buffer(key, key_size) || !qshm__is_buffer(directory, directory_size)) {
+    if (!is_sound_request(kind, how, mode, size) || !qshm__is_buffer(key, key_size) ||
+        !qshm__is_buffer(directory, directory_size)) {
         return QSHM_E_ARGUMENT;
     }
     struct qshm__request request = {.kind = kind,
@@ -101,7 +104,8 @@ static void release_memory(struct qshm__attachment *a)
         a->payload = NULL;
     }
     if (a->view != NULL) {
-        qshm__os_neutralise(a->view, a->payload_size); /* fails only for want of map entries; then the range stays as it is */
+        /* It fails only for want of map entries; then the range stays as it is. */
+        qshm__os_neutralise(a->view, a->payload_size);
         a->neutralised = true;
     }
 }
@@ -115,7 +119,7 @@ static struct qshm__attachment *find(uint32_t handle)
 /* As JavaScript passes it to the entry points that are called most. */
 static struct qshm__attachment *find_hot(double handle)
 {
-    return handle >= 1 && handle <= INT32_MAX ? find((uint32_t)handle) : NULL;
+    return find(handle >= 1 && handle <= INT32_MAX ? (uint32_t)handle : 0); /* which is nobody's; but it is a call */
 }
 
 static int32_t end(uint32_t handle, bool at_exit)
@@ -157,7 +161,7 @@ int32_t qshm_leave(uint32_t handle)
 }
 
 /* A thread that is still running may be inside the lock, or take it any moment: its attachments are left to the kernel,
- * which frees them once no thread can run any more (test: "exit_beside_an_owner"). */
+ * which frees them once no thread can run any more (test: "exit_keeps_the_locks_of_other_threads"). */
 static bool leave_each(struct qshm__attachment *a, const void *context)
 {
     bool others_lock = (a->holding || a->waiting_since != 0) && a->thread != *(const uintptr_t *)context;
@@ -259,14 +263,12 @@ int32_t qshm_revision(double handle)
                      : (int32_t)(atomic_load_explicit(&a->control->revision, memory_order_seq_cst) >> 1);
 }
 
-/* --- the lock -------------------------------------------------------------------------------------------------------- */
+/* --- the lock ----------------------------------------------------------------------------------------------------- */
 
 /* Runs one of lock.c's functions on the attachment of a handle. Observers cannot write the word. */
-#define WITH_LOCK(attachment, call)              \
-    struct qshm__attachment *a = (attachment);   \
-    return a == NULL    ? QSHM_E_HANDLE          \
-           : a->id == 0 ? QSHM_E_READ_ONLY       \
-                        : (call)
+#define WITH_LOCK(attachment, call)            \
+    struct qshm__attachment *a = (attachment); \
+    return a == NULL ? QSHM_E_HANDLE : a->id == 0 ? QSHM_E_READ_ONLY : (call)
 
 int32_t qshm_try_lock(double handle)
 {
@@ -319,5 +321,6 @@ int32_t qshm_lock_owner(uint32_t handle, void *process)
 
 int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process)
 {
-    WITH_LOCK(find(handle), process == NULL ? QSHM_E_ARGUMENT : describe_owner(a, qshm__lock_force(a, expected_id), process));
+    WITH_LOCK(find(handle),
+              process == NULL ? QSHM_E_ARGUMENT : describe_owner(a, qshm__lock_force(a, expected_id), process));
 }

@@ -9,7 +9,14 @@
 
 #include "../qshm.h"
 
-enum { TYPE = 0170000, IS_DIRECTORY = 0040000, IS_REGULAR = 0100000, IS_LINK = 0120000, IS_FIFO = 0010000, IS_SOCKET = 0140000 };
+enum {
+    TYPE = 0170000,
+    IS_DIRECTORY = 0040000,
+    IS_REGULAR = 0100000,
+    IS_LINK = 0120000,
+    IS_FIFO = 0010000,
+    IS_SOCKET = 0140000
+};
 
 static const char *type_name(uint32_t mode)
 {
@@ -30,7 +37,8 @@ static const char *type_name(uint32_t mode)
 }
 
 /* Picks the path. Returns 1 for the default directory, 0 for an explicit one, or an error. */
-static int choose_path(struct qshm__directory *directory, const void *path, uint32_t size, struct qshm__failure *failure)
+static int choose_path(struct qshm__directory *directory, const void *path, uint32_t size,
+                       struct qshm__failure *failure)
 {
     if (size == 0) {
         const char *variable = qshm__os_environment("QSHM_DIRECTORY");
@@ -86,7 +94,8 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
     }
     if (directory->group_shared && (permissions & 01000) != 0) {
         return qshm__fail_check(failure, QSHM_E_UNSAFE_DIRECTORY,
-                                "is sticky (mode %04o): what one user's crash leaves there no other could remove", permissions);
+                                "is sticky (mode %04o): what one user's crash leaves there no other could remove",
+                                permissions);
     }
     bool ours = found.uid == qshm__os_uid() || (!is_default && (found.uid == 0 || directory->group_shared));
     if (!ours) {
@@ -100,7 +109,8 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
             return qshm__fail_call(failure, "fstatfs", r);
         }
         if (refused != NULL) {
-            return qshm__fail_check(failure, QSHM_E_UNSUPPORTED, "is on %s, where locks or mappings do not hold", refused);
+            return qshm__fail_check(failure, QSHM_E_UNSUPPORTED, "is on %s, where locks or mappings do not hold",
+                                    refused);
         }
         accepted = found.device + 1;
     }
@@ -162,14 +172,17 @@ static int open_default(const char *path, bool make)
     struct qshm__stat found;
     int fd = qshm__os_open_directory(path);
     if (fd == -ENOENT && make) {
-        int r = qshm__os_make_directory(path);
-        if (r < 0 && r != -EEXIST) { /* EEXIST: another process was faster */
-            return r;
+        int made = qshm__os_make_directory(path);
+        if (made < 0 && made != -EEXIST) { /* EEXIST: another process was faster */
+            return made;
         }
         fd = qshm__os_open_directory(path);
     }
-    bool ours = (fd >= 0 ? qshm__os_stat(fd, &found) : fd == -EACCES ? qshm__os_stat_path(path, &found) : fd) == 0 &&
-                (found.mode & TYPE) == IS_DIRECTORY && found.uid == qshm__os_uid();
+    int r = fd >= 0 ? qshm__os_stat(fd, &found) : fd;
+    if (fd == -EACCES) {
+        r = qshm__os_stat_path(path, &found);
+    }
+    bool ours = r == 0 && (found.mode & TYPE) == IS_DIRECTORY && found.uid == qshm__os_uid();
     if (ours && (found.mode & 0700) != 0700 && qshm__os_repair_directory(path) == 0 && fd < 0) {
         fd = qshm__os_open_directory(path);
     }

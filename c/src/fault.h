@@ -11,12 +11,12 @@
 #ifdef QSHM_TEST
 /* Counts a step. Returns 0, or the errno with which a call shall fail. */
 int qshm__fault(const char *name, int is_call);
-#define QSHM_CALL(name)                           \
-    do {                                          \
+#define QSHM_CALL(name)                            \
+    do {                                           \
         int injected = qshm__fault("" name "", 1); \
-        if (injected != 0) {                      \
-            return -injected;                     \
-        }                                         \
+        if (injected != 0) {                       \
+            return -injected;                      \
+        }                                          \
     } while (0)
 /* For calls without a result: they can be stopped and killed, not failed. */
 #define QSHM_CALL_VOID(name) ((void)qshm__fault("" name "", 0))

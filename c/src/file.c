@@ -13,7 +13,7 @@
 #include "liveness.h"
 
 int qshm__file_open(const struct qshm__directory *directory, const char *name, bool writable, int *fd,
-                            struct qshm__stat *file, struct qshm__failure *failure)
+                    struct qshm__stat *file, struct qshm__failure *failure)
 {
     *fd = qshm__os_open(directory->fd, name, writable);
     if (*fd == -ENOENT) {
@@ -52,7 +52,7 @@ int qshm__file_is_named(int directory, const char *name, const struct qshm__stat
 }
 
 int qshm__file_classify(int fd, const struct qshm__stat *file, uint32_t kind, struct qshm__contents *seen,
-                           struct qshm__failure *failure)
+                        struct qshm__failure *failure)
 {
     *seen = (struct qshm__contents){.state = QSHM_FOREIGN};
     struct {

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "os.h"
 
@@ -16,9 +17,9 @@ static uint32_t next_slot;          /* where the search begins: a freed slot is 
 static atomic_flag table_busy = ATOMIC_FLAG_INIT;
 
 /*
- * Whose table is it? A word in memory that the kernel clears in a forked child tells at the price of a load; where there
- * is no such memory the pid is asked for each time. The library's constructor sets both, before any other thread can
- * call.
+ * Whose table is it? A word in memory that the kernel clears in a forked child tells at the price of a load; where
+ * there is no such memory the pid is asked for each time. The library's constructor sets both, before any other
+ * thread can call.
  */
 enum { INHERITED = 0, OURS = 1, CHANGING = 2 };
 static _Atomic uint32_t *fork_word;
@@ -112,7 +113,13 @@ struct qshm__attachment *qshm__handle_reserve(void)
     if (attachment != NULL) {
         uint32_t slot = attachment->slot;
         uint32_t generation = attachment->generation % (GENERATIONS - 1) + 1; /* never 0: a handle is positive */
-        *attachment = (struct qshm__attachment){.slot = slot, .generation = generation, .fd = -1, .directory = -1};
+        attachment->holding = false;
+        attachment->thread = 0;
+        const size_t kept = offsetof(struct qshm__attachment, slot);
+        memset((char *)attachment + kept, 0, sizeof *attachment - kept);
+        attachment->slot = slot;
+        attachment->generation = generation;
+        attachment->fd = attachment->directory = -1;
         attachment->reserved = true;
     }
     unlock_table();
@@ -140,8 +147,8 @@ struct qshm__attachment *qshm__handle_find(uint32_t handle)
 {
     check_process();
     struct qshm__attachment *attachment = atomic_load_explicit(&slots[handle % SLOTS], memory_order_acquire);
-    bool found = attachment != NULL && handle != 0 &&
-                 atomic_load_explicit(&attachment->handle, memory_order_acquire) == handle;
+    bool found =
+        attachment != NULL && handle != 0 && atomic_load_explicit(&attachment->handle, memory_order_acquire) == handle;
     return found ? attachment : NULL;
 }
 

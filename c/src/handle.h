@@ -19,10 +19,14 @@
 #include "names.h"
 
 struct qshm__attachment {
-    _Atomic uint32_t handle; /* 0 = not published */
-    uint32_t slot, generation;
-    bool reserved; /* taken from the table, published or not */
-    uint32_t id; /* 0: an observer */
+    /* What threads look at in the attachments of others: only if `thread` is their own do they look at the rest. */
+    _Atomic uint32_t handle;  /* 0 = not published */
+    _Atomic bool holding;     /* the lock, as far as is known here */
+    _Atomic uintptr_t thread; /* that took the lock, or waits for it */
+
+    uint32_t slot, generation; /* from here on a reservation clears everything */
+    bool reserved;             /* taken from the table, published or not */
+    uint32_t id;               /* 0: an observer */
     uint32_t pid;
     uint32_t kind;
     int fd, directory;
@@ -34,12 +38,10 @@ struct qshm__attachment {
     uint64_t control_size;
     uint8_t *payload; /* read-only attachments map it shared, without write permission */
     uint64_t payload_size;
-    void *view;        /* what qshm_payload gave; NULL until then */
-    bool neutralised;  /* detached, the view's range still mapped */
+    void *view;       /* what qshm_payload gave; NULL until then */
+    bool neutralised; /* detached, the view's range still mapped */
 
-    /* The lock: is it held, and since when (ms) does an asynchronous wait go on (0 = none)? See lock.c. */
-    _Atomic bool holding;
-    _Atomic uintptr_t thread; /* that took the lock, or waits for it; read by others' look for deadlocks */
+    /* The lock: since when (ms) does an asynchronous wait go on (0 = none)? See lock.c. */
     double waiting_since, next_check, check_interval;
     uint64_t offer; /* to another's heir, as seen last, and since when (ms) */
     double offer_seen;

@@ -118,8 +118,9 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
         size = whole_characters(stored.bytes, size);
     }
     int length = qshm__file_name(info->kind, (const uint8_t *)stored.bytes, size, expected);
-    /* Of a key that is cut only what stands before the digest can be compared. */
-    if (length > 0 && strncmp(expected, name, cut ? strcspn(name, "~") : sizeof expected) == 0) {
+    /* Of a key that is cut only what stands before the digest can be compared; and its name has a digest. */
+    size_t compared = cut ? strcspn(name, "~") : sizeof expected;
+    if (length > 0 && strncmp(expected, name, compared) == 0 && (!cut || name[compared] == '~')) {
         info->key_size = size;
         info->key_is_cut = cut;
         memcpy(info->key, stored.bytes, size);
@@ -221,8 +222,8 @@ int32_t qshm_holders(double device, void *holders, uint32_t capacity)
     return (int32_t)to.needed;
 }
 
-int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size, uint32_t force,
-                    void *outcome)
+int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size,
+                    uint32_t force, void *outcome)
 {
     struct qshm_outcome *out = outcome;
     char file_name[QSHM_NAME_CAPACITY];

@@ -14,7 +14,7 @@
  * (test: "id_is_stored_after_its_byte"). A query never shows a description's own locks, so `my id` is answered here.
  *
  * Failure story: the kernel frees all bytes of a description when its last holder goes, killed or not. A stopped
- * holder of R keeps it: the wait is bounded, and ends in BUSY with its pid (test: fault enumeration, "stop").
+ * holder of R keeps it: the wait is bounded, and ends in BUSY with its pid (tests: "faults_stop_...").
  */
 #ifndef QSHM_LIVENESS_H
 #define QSHM_LIVENESS_H

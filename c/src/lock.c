@@ -6,20 +6,21 @@
  *   owner    id of the attachment that holds the lock, 0 = free
  *   waiters  somebody may sleep on the low half: wake when freeing
  *   heir     id of a waiter that was passed over for 5 ms: it gets the lock next, so that a greedy owner, which would
- *            otherwise win every race, starves nobody (test: "greedy locker"). It stands in the same word as the owner:
- *            with a word of its own, a waiter that gives up could become owner. A grant is an offer until the heir
- *            accepts it: owner and heir are both its id, and whoever has seen that offer for 20 ms may take the lock
- *            in its place. Otherwise a mere waiter that is stopped, or whose thread is busy, would lock everybody out
- *            (test: "offer is taken back")
+ *            otherwise win every race, starves nobody (test: "lock_greedy_locker"). It stands in the same word as
+ *            the owner: with a word of its own, a waiter that gives up could become owner. A grant is an offer
+ *            until the heir accepts it: owner and heir are both its id, and whoever has seen that offer for 20 ms
+ *            may take the lock in its place. Otherwise a mere waiter that is stopped, or whose thread is busy,
+ *            would lock everybody out (test: "lock_offer_is_taken_back")
  *   died     the data may be half-written: an owner died, or was forced out, inside. Only an orderly unlock clears it,
  *            so a second death is told again
  *
  * Rules
  *  - Every change is a compare-and-swap on the exact word that the decision was made on. A takeover by a plain store
- *    would let two waiters take over from one dead owner (sabotage "plain-store takeover"; point "takeover").
+ *    would let two waiters take over from one dead owner (test: "lock_double_takeover"; point "takeover").
  *  - An owner is dead when the kernel says so (liveness.h). tryLock asks too, or a dead owner would be busy for ever.
  *  - Every sleep is bounded by 5 ms, and every wake-up looks at the whole word again: a process that was woken may be
- *    killed before it takes the lock, and its wake-up is lost with it (point "woken"; sabotage "unbounded sleep").
+ *    killed before it takes the lock, and its wake-up is lost with it (point "woken"; test:
+ *    "lock_woken_waiter_is_killed").
  *  - `lock_holder` (pid and id) is written after the word, so it may be that of a former owner: it is believed only if
  *    its id is the word's, and the process really has that byte (api.c).
  *
@@ -39,11 +40,11 @@
 #define DIED (UINT64_C(1) << 63)
 #define WAITERS (UINT64_C(1) << 31)
 
-static const double first_check = 1;      /* ms until an owner's life is asked for, growing by half each time ... */
-static const double slowest_check = 5;    /* ... to this: the bound of every sleep */
-static const double passed_over = 5;      /* ms after which a waiter asks to be the heir */
-static const double spinning = 0.005;     /* ms: sleeping and being woken costs ten times as much */
-static const double offer_stands = 20;    /* ms that an heir has to accept the lock */
+static const double first_check = 1;   /* ms until an owner's life is asked for, growing by half each time ... */
+static const double slowest_check = 5; /* ... to this: the bound of every sleep */
+static const double passed_over = 5;   /* ms after which a waiter asks to be the heir */
+static const double spinning = 0.005;  /* ms: sleeping and being woken costs ten times as much */
+static const double offer_stands = 20; /* ms that an heir has to accept the lock */
 static const double shortest_sleep = 0.05;
 static const double no_timeout = 1e15;
 
@@ -98,8 +99,8 @@ static int taken(struct qshm__attachment *a, bool died)
 
 enum { CHECK_LIFE = 1, SLEPT = 2, WILL_SLEEP = 4, WANT_HEIR = 8 };
 
-/* May an offer to another be taken in its place: because the heir is dead, or did not accept it for 20 ms? An offer that
- * looks the same but is a later one may be taken too early by this: its heir then goes on waiting. */
+/* May an offer to another be taken in its place: because the heir is dead, or did not accept it for 20 ms? An offer
+ * that looks the same but is a later one may be taken too early by this: its heir then goes on waiting. */
 static bool is_stale_offer(struct qshm__attachment *a, uint64_t word, unsigned how)
 {
     double now = qshm__os_now();
@@ -260,7 +261,7 @@ int qshm__lock_cancel(struct qshm__attachment *a)
 static bool step_back(struct qshm__attachment *other, const void *context)
 {
     const struct qshm__attachment *a = context;
-    if (other != a && other->control != NULL && other->thread == a->thread && other->waiting_since != 0) {
+    if (other != a && other->thread == a->thread && other->control != NULL && other->waiting_since != 0) {
         double since = other->waiting_since;
         withdraw(other, false);
         other->waiting_since = since;
@@ -272,7 +273,7 @@ static bool step_back(struct qshm__attachment *other, const void *context)
 static bool is_holding_sibling(struct qshm__attachment *other, const void *context)
 {
     const struct qshm__attachment *a = context;
-    return other != a && other->control != NULL && other->thread == a->thread && other->inode == a->inode &&
+    return other != a && other->thread == a->thread && other->control != NULL && other->inode == a->inode &&
            other->device == a->device && other->holding &&
            owner_of(atomic_load_explicit(&other->control->lock, memory_order_relaxed)) == other->id;
 }

@@ -10,10 +10,8 @@
 
 enum { LONGEST = 180, KEPT = 100 };
 
-static const char letters[] = {[QSHM_KIND_MEMORY] = 'm',
-                               [QSHM_KIND_VALUE] = 'v',
-                               [QSHM_KIND_SEMAPHORE] = 's',
-                               [QSHM_KIND_INSTANCE] = 'i'};
+static const char letters[] = {
+    [QSHM_KIND_MEMORY] = 'm', [QSHM_KIND_VALUE] = 'v', [QSHM_KIND_SEMAPHORE] = 's', [QSHM_KIND_INSTANCE] = 'i'};
 
 static bool is_plain(uint8_t c)
 {
@@ -28,7 +26,10 @@ static uint32_t sequence_length(const uint8_t *s, uint32_t left)
     if (lead < 0x80) {
         return 1;
     }
-    uint32_t length = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    uint32_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                      : lead >= 0xe0 && lead <= 0xef ? 3
+                      : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                     : 0;
     if (length == 0 || length > left) {
         return 0;
     }

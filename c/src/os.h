@@ -18,7 +18,7 @@ struct qshm__stat {
     uint32_t mode, links, uid, gid;
 };
 
-/* --- directories and names ------------------------------------------------------------------------------------- */
+/* --- directories and names ---------------------------------------------------------------------------------------- */
 
 /* The directory of this user's segments, as text. */
 int qshm__os_default_directory(char *path, size_t capacity);
@@ -36,13 +36,13 @@ uint32_t qshm__os_uid(void);
 
 /* Reads directory entries into `buffer`; names are taken out by qshm__os_next_name. Returns bytes, 0 at the end. */
 int qshm__os_read_directory(int fd, void *buffer, uint32_t capacity);
-/* The name at `*offset` of what qshm__os_read_directory gave, or NULL at its end. `*position`, unless NULL, is where the
- * directory goes on behind it. */
+/* The name at `*offset` of what qshm__os_read_directory gave, or NULL at its end. `*position`, unless NULL, is
+ * where the directory goes on behind it. */
 const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offset, int64_t *position);
 /* Goes to a position that qshm__os_next_name gave, or 0 for the beginning. */
 int qshm__os_seek_directory(int fd, int64_t position);
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 /* Opens a file by name without following a link, hanging on a FIFO, or leaking it to children. */
 int qshm__os_open(int directory, const char *name, bool writable);
@@ -57,9 +57,9 @@ int qshm__os_reserve(int fd, uint64_t size);
 int qshm__os_set_access(int fd, uint32_t mode, int64_t gid);
 void qshm__os_close(int fd);
 
-/* A file that nobody can see until it is published. Where the file system has no nameless files, or if `named`, it bears
- * a name that nobody looks for (`x.` + 16 hex digits); a process that dies leaves that to the sweep. Mode 0600, whatever
- * the umask. */
+/* A file that nobody can see until it is published. Where the file system has no nameless files, or if `named`, it
+ * bears a name that nobody looks for (`x.` + 16 hex digits); a process that dies leaves that to the sweep. Mode
+ * 0600, whatever the umask. */
 struct qshm__draft {
     int fd;
     char name[40]; /* "" = nameless */
@@ -73,7 +73,7 @@ void qshm__os_drop_draft(int directory, struct qshm__draft *draft);
 /* A second, independent description of the same file. */
 int qshm__os_reopen(int fd, bool writable);
 
-/* --- locks on byte ranges, owned by the open file description ------------------------------------------------------ */
+/* --- locks on byte ranges, owned by the open file description ----------------------------------------------------- */
 
 enum qshm__range_lock { QSHM_SHARED, QSHM_EXCLUSIVE };
 /* Never waits: -EAGAIN when another description holds a conflicting lock. */
@@ -83,7 +83,7 @@ int qshm__os_unlock_range(int fd, uint64_t start, uint64_t length);
  * nobody does. A description never sees its own locks. */
 int qshm__os_range_held(int fd, uint64_t start, uint64_t length, uint64_t *found);
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 enum qshm__mapping { QSHM_MAP_SHARED, QSHM_MAP_SHARED_READ, QSHM_MAP_PRIVATE };
 /* The mapping is not inherited by a forked child. */
@@ -95,7 +95,7 @@ void qshm__os_unmap(void *address, uint64_t size);
 volatile uint32_t *qshm__os_fork_word(void);
 uint64_t qshm__os_page_size(void);
 
-/* --- time, sleeping, processes ----------------------------------------------------------------------------------------- */
+/* --- time, sleeping, processes ------------------------------------------------------------------------------------ */
 
 double qshm__os_now(void); /* monotonic, ms */
 void qshm__os_sleep(double ms);

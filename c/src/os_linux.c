@@ -40,7 +40,7 @@ static int result(long value)
         variable = result(call);      \
     } while (variable == -EINTR)
 
-/* --- directories and names ------------------------------------------------------------------------------------- */
+/* --- directories and names ---------------------------------------------------------------------------------------- */
 
 int qshm__os_default_directory(char *path, size_t capacity)
 {
@@ -89,10 +89,9 @@ int qshm__os_check_file_system(int fd, const char **refused_name)
         uint32_t magic;
         const char *name;
     } refused[] = {
-        {0x6969, "NFS"},      {0x517b, "SMB"},        {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
-        {0x65735546, "FUSE"}, {0x01021997, "9p"},     {0x5346414f, "AFS"},  {0x6b414653, "AFS"},
-        {0x00c36400, "Ceph"}, {0x73757245, "Coda"},   {0x564c, "NCP"},      {0x01161970, "GFS2"},
-        {0x7461636f, "OCFS2"}, {0x0bd00bd0, "Lustre"}, {0x19830326, "FhGFS"},
+        {0x6969, "NFS"},    {0x517b, "SMB"},      {0xff534d42, "CIFS"},  {0xfe534d42, "SMB2"},   {0x65735546, "FUSE"},
+        {0x01021997, "9p"}, {0x5346414f, "AFS"},  {0x6b414653, "AFS"},   {0x00c36400, "Ceph"},   {0x73757245, "Coda"},
+        {0x564c, "NCP"},    {0x01161970, "GFS2"}, {0x7461636f, "OCFS2"}, {0x0bd00bd0, "Lustre"}, {0x19830326, "FhGFS"},
     };
     struct kernel_statfs found;
     int r = file_system(fd, &found);
@@ -170,14 +169,15 @@ const char *qshm__os_next_name(const void *buffer, uint32_t size, uint32_t *offs
     return entry->name;
 }
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 int qshm__os_open(int directory, const char *name, bool writable)
 {
     QSHM_CALL("openat");
     int fd;
     /* O_NONBLOCK: opening a planted FIFO would otherwise hang. */
-    UNINTERRUPTED(fd, openat(directory, name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    UNINTERRUPTED(
+        fd, openat(directory, name, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     return fd;
 }
 
@@ -360,7 +360,7 @@ int qshm__os_reopen(int fd, bool writable)
     return again;
 }
 
-/* --- locks on byte ranges -------------------------------------------------------------------------------------------- */
+/* --- locks on byte ranges ----------------------------------------------------------------------------------------- */
 
 /* The kernel's struct flock of 64-bit systems, for every libc the same. */
 struct kernel_flock {
@@ -411,13 +411,14 @@ int qshm__os_range_held(int fd, uint64_t start, uint64_t length, uint64_t *found
     return lock.type != F_UNLCK;
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 int qshm__os_map(int fd, uint64_t offset, uint64_t size, enum qshm__mapping how, void **out)
 {
     QSHM_CALL("mmap");
     int protection = how == QSHM_MAP_SHARED_READ ? PROT_READ : PROT_READ | PROT_WRITE;
-    void *address = mmap(NULL, (size_t)size, protection, how == QSHM_MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED, fd, (off_t)offset);
+    void *address =
+        mmap(NULL, (size_t)size, protection, how == QSHM_MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED, fd, (off_t)offset);
     if (address == MAP_FAILED) {
         return -errno;
     }
@@ -430,7 +431,8 @@ int qshm__os_map(int fd, uint64_t offset, uint64_t size, enum qshm__mapping how,
 int qshm__os_neutralise(void *address, uint64_t size)
 {
     QSHM_CALL("mmap fixed");
-    void *inert = mmap(address, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    void *inert = mmap(address, (size_t)size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     return inert == MAP_FAILED ? -errno : 0;
 }
 
@@ -464,7 +466,7 @@ uint64_t qshm__os_page_size(void)
     return size;
 }
 
-/* --- time, sleeping ---------------------------------------------------------------------------------------------------- */
+/* --- time, sleeping ----------------------------------------------------------------------------------------------- */
 
 double qshm__os_now(void)
 {
@@ -516,7 +518,7 @@ bool qshm__os_many_processors(void)
     return known == 2;
 }
 
-/* --- the process --------------------------------------------------------------------------------------------------------- */
+/* --- the process -------------------------------------------------------------------------------------------------- */
 
 uint32_t qshm__os_pid(void)
 {

@@ -191,8 +191,7 @@ static bool note_pid(void *context, uint64_t inode, uint64_t at, uint32_t pid)
 uint32_t qshm__os_range_holder(uint64_t device, uint64_t inode, uint64_t start, uint64_t length, uint32_t only)
 {
     struct one_file wanted = {.inode = inode};
-    struct search search = {
-        .device = device, .start = start, .length = length, .found = note_pid, .context = &wanted};
+    struct search search = {.device = device, .start = start, .length = length, .found = note_pid, .context = &wanted};
     each_lock(&search, only);
     return wanted.pid;
 }

@@ -44,7 +44,10 @@ int qshm__outcome_finish(struct qshm_outcome *outcome, int result, const struct 
     outcome->pid = result < 0 ? failure->pid : 0;
     outcome->layout = result < 0 ? failure->layout : 0;
     copy_text(outcome->call, sizeof outcome->call, result < 0 ? failure->call : NULL);
-    copy_text(outcome->why, sizeof outcome->why, result >= 0 ? NULL : failure->os_error != 0 ? strerror(failure->os_error) : failure->why);
+    copy_text(outcome->why, sizeof outcome->why,
+              result >= 0              ? NULL
+              : failure->os_error != 0 ? strerror(failure->os_error)
+                                       : failure->why);
     return result;
 }
 

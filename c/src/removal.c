@@ -76,7 +76,8 @@ static void sweep_file(const struct qshm__directory *directory, const char *name
         struct qshm__contents seen;
         int r = qshm__file_classify(fd, &file, qshm__kind_of_name(name), &seen, &ignored);
         bool ours = r == 0 && (draft ? is_draft(fd, &file, &seen) : seen.layout != 0 && !seen.persistent);
-        if (ours && qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 && qshm__anybody_attached(fd, &ignored) == 0) {
+        if (ours && qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 &&
+            qshm__anybody_attached(fd, &ignored) == 0) {
             qshm__os_unlink(directory->fd, name);
             qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
         }

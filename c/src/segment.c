@@ -11,10 +11,10 @@
  *
  * Invariants
  *  - A name is unlinked only while holding R of the file it names, after the name was compared with the descriptor.
- *    Between an open and R another process may have removed the file and made a new one (point "opened"; tests:
- *    "lifetime torture" and sabotage "no inode check").
+ *    Between an open and R another process may have removed the file and made a new one (point "opened"; test:
+ *    "create_looks_again_under_r").
  *  - "Nobody is alive" is asked only under R: otherwise somebody may attach between question and unlink (point
- *    "last"; sabotage "check outside the registry lock").
+ *    "last"; test: "detach_holds_r_until_the_name_is_gone").
  *  - The liveness byte goes after the lock word (lock.c): the other order makes orderly owners look dead.
  *
  * Failure story: a process killed at any step leaves a file on which nobody holds a byte: the next create or attach
@@ -36,7 +36,7 @@
 #include "lock.h"
 #include "removal.h"
 
-/* --- what stands at a name ------------------------------------------------------------------------------------------- */
+/* --- what stands at a name ---------------------------------------------------------------------------------------- */
 
 enum found { GONE, USED, KEPT }; /* nothing there (any more), in use, or persistent and in use by nobody */
 
@@ -46,8 +46,8 @@ struct existing {
     struct qshm__contents seen;
 };
 
-/* Opens the name and takes R of its file; a dead file is removed, and `*recovered` set if somebody left it by a crash. A
- * stranger's file is only removed `to_create` in its place. */
+/* Opens the name and takes R of its file; a dead file is removed, and `*recovered` set if somebody left it by a
+ * crash. A stranger's file is only removed `to_create` in its place. */
 static int settle_name(const struct qshm__directory *directory, const char *name, uint32_t kind, bool to_create,
                        struct existing *existing, bool *recovered, struct qshm__failure *failure)
 {
@@ -92,7 +92,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
     return qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time");
 }
 
-/* --- mapping ----------------------------------------------------------------------------------------------------------- */
+/* --- mapping ------------------------------------------------------------------------------------------------------ */
 
 static int map(struct qshm__attachment *attachment, uint32_t kind, uint64_t payload_size, bool observer,
                struct qshm__failure *failure)
@@ -147,7 +147,7 @@ static void adopt(struct qshm__attachment *attachment, const struct qshm__direct
     memcpy(attachment->name, name, QSHM_NAME_CAPACITY);
 }
 
-/* --- create -------------------------------------------------------------------------------------------------------------- */
+/* --- create ------------------------------------------------------------------------------------------------------- */
 
 static void write_header(struct qshm__control *control, const struct qshm__request *request)
 {
@@ -168,7 +168,8 @@ static void write_header(struct qshm__control *control, const struct qshm__reque
 
 /* Makes the draft. One that needs a name is held by R until it is published, so that no sweep takes it for a dead one;
  * a sweep that came between open and R has unlinked it, and a new one is made. */
-static int create_draft(const struct qshm__directory *directory, struct qshm__draft *draft, struct qshm__failure *failure)
+static int create_draft(const struct qshm__directory *directory, struct qshm__draft *draft,
+                        struct qshm__failure *failure)
 {
     do {
         int r = qshm__os_create_draft(directory->fd, false, draft);
@@ -195,8 +196,9 @@ static int create_draft(const struct qshm__directory *directory, struct qshm__dr
 }
 
 /* Builds the segment in a file that nobody sees yet. */
-static int build(struct qshm__attachment *attachment, const struct qshm__directory *directory, struct qshm__draft *draft,
-                 struct qshm__stat *file, const struct qshm__request *request, struct qshm__failure *failure)
+static int build(struct qshm__attachment *attachment, const struct qshm__directory *directory,
+                 struct qshm__draft *draft, struct qshm__stat *file, const struct qshm__request *request,
+                 struct qshm__failure *failure)
 {
     int r = create_draft(directory, draft, failure);
     if (r < 0) {
@@ -263,7 +265,8 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
             QSHM_POINT("published");
             adopt(attachment, directory, request->name, &file);
             attachment->persistent = (request->how & QSHM_PERSISTENT) != 0;
-            result->flags = QSHM_CREATED | (recovered ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
+            result->flags =
+                QSHM_CREATED | (recovered ? QSHM_RECOVERED : 0u) | (attachment->persistent ? QSHM_IS_PERSISTENT : 0u);
             result->size = request->size;
             qshm__trace("created %s/%s, %llu bytes, as id %u", directory->path, request->name,
                         (unsigned long long)request->size, attachment->id);
@@ -290,7 +293,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
     return r == GONE ? qshm__fail_check(failure, QSHM_E_BUSY, "the name changes hands all the time") : r;
 }
 
-/* --- attach ---------------------------------------------------------------------------------------------------------------- */
+/* --- attach ------------------------------------------------------------------------------------------------------- */
 
 static int check_size(const struct qshm__request *request, uint64_t found, struct qshm__result *result,
                       struct qshm__failure *failure)
@@ -321,7 +324,8 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
     int r = settle_name(directory, request->name, request->kind, false, &existing, &recovered, failure);
     if (r == GONE) {
         result->flags = recovered ? QSHM_RECOVERED : 0;
-        return qshm__fail_check(failure, QSHM_E_NOT_FOUND, recovered ? "was left by processes that are gone" : "does not exist");
+        return qshm__fail_check(failure, QSHM_E_NOT_FOUND,
+                                recovered ? "was left by processes that are gone" : "does not exist");
     }
     if (r < 0) {
         return r;
@@ -391,7 +395,8 @@ static int observe(struct qshm__attachment *attachment, struct qshm__directory *
             if (r == 0 && !seen.persistent) {
                 r = qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was left by processes that are gone");
             } else if (r >= 0) {
-                r = seen.state == QSHM_LIVE ? check_size(request, seen.size, result, failure) : qshm__file_incompatible(&seen, failure);
+                r = seen.state == QSHM_LIVE ? check_size(request, seen.size, result, failure)
+                                            : qshm__file_incompatible(&seen, failure);
             }
         }
         r = r < 0 ? r : map(attachment, request->kind, seen.size, true, failure);
@@ -445,7 +450,7 @@ int qshm__segment_open(struct qshm__attachment *attachment, struct qshm__directo
     return r;
 }
 
-/* --- detach ------------------------------------------------------------------------------------------------- */
+/* --- detach ------------------------------------------------------------------------------------------------------- */
 
 static void count_out(struct qshm__control *control)
 {

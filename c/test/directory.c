@@ -64,6 +64,16 @@ static void expect_unsafe(const char *directory, const char *why)
     EQ(qshm_list(directory, (uint32_t)strlen(directory), NULL, 0, &outcome), QSHM_E_UNSAFE_DIRECTORY);
 }
 
+/* The same directory, written with something behind it. */
+static void expect_unsafe_as(const char *tail, const char *directory, const char *why)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s%s", directory, tail);
+    EQ(open_in(path, QSHM_CREATE), QSHM_E_UNSAFE_DIRECTORY);
+    CHECK(strstr(outcome.why, why) != NULL);
+    EQ_TEXT(outcome.path, directory);
+}
+
 CASE(directory_explicit)
 {
     char path[256], link[256];
@@ -72,6 +82,8 @@ CASE(directory_explicit)
     snprintf(link, sizeof link, "%s/link", runner_directory());
     EQ(symlink(path, link), 0);
     expect_unsafe(link, "symbolic link");
+    expect_unsafe_as("/", link, "symbolic link"); /* with which a link would be followed */
+    expect_unsafe_as("///", link, "symbolic link");
     snprintf(link, sizeof link, "%s/file", runner_directory());
     close(open(link, O_CREAT | O_RDWR, 0600));
     expect_unsafe(link, "is a file");
@@ -244,6 +256,22 @@ CASE(directory_shared_by_a_group)
     EQ(count_files(), 0);
 }
 
+static void expect_sticky(void *argument)
+{
+    become(SOMEBODY, GROUP);
+    expect_unsafe(argument, "is sticky (mode 1770)");
+    EQ(open_in(argument, QSHM_ATTACH), QSHM_E_UNSAFE_DIRECTORY);
+}
+
+/* In a sticky directory no user could remove what another user's crash has left. */
+CASE(directory_shared_and_sticky)
+{
+    need_root();
+    struct shared_use use = share_directory(0660);
+    EQ(chmod(use.path, 01770), 0);
+    EQ(wait_exit(spawn(expect_sticky, use.path)), 0);
+}
+
 struct observation {
     struct shared_use *use;
     struct gate ready, done;
@@ -319,7 +347,8 @@ static void expect_unsafe_file(const char *why)
                     : i == 4 ? inspect_name("m-a", &info)
                              : remove_name("m-a", true);
         if (r != QSHM_E_UNSAFE_FILE || strstr(outcome.why, why) == NULL) {
-            runner_fail(__FILE__, __LINE__, "call %zu: %d (%s), \"%s\" against \"%s\"", i, r, error_name(r), outcome.why, why);
+            runner_fail(__FILE__, __LINE__, "call %zu: %d (%s), \"%s\" against \"%s\"", i, r, error_name(r),
+                        outcome.why, why);
         }
     }
     EQ(lstat(path_of("m-a"), &after), 0);
@@ -367,24 +396,42 @@ CASE(directory_file_of_another_user)
     expect_unsafe_file("belongs to user 64322");
 }
 
-/* A file that is none of ours and that nobody uses makes way, as a dead segment does. */
+/* A file that is none of ours and that nobody uses makes way for a new segment, not for a question; nobody who used a
+ * segment has crashed, so nothing is told. */
 CASE(directory_foreign_file)
 {
-    for (int how = QSHM_CREATE; how <= QSHM_ATTACH; how++) {
-        int file = open(path_of("m-a"), O_CREAT | O_RDWR, 0600);
+    static const uint32_t hows[] = {QSHM_ATTACH, QSHM_ATTACH | QSHM_READ_ONLY, QSHM_CREATE, QSHM_CREATE | QSHM_ATTACH};
+    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
+        int file = open(path_of("m-a"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         EQ(write(file, "text", 4), 4);
         close(file);
         struct qshm_info info;
         GT(inspect_name("m-a", &info), 0);
         EQ(info.state, QSHM_FOREIGN);
-        int32_t r = open_memory((uint32_t)how, "a");
-        if (how == QSHM_CREATE) {
+        int32_t r = open_memory(hows[i], "a");
+        EQ(outcome.flags & QSHM_RECOVERED, 0);
+        if ((hows[i] & QSHM_CREATE) != 0) {
             GT(r, 0);
             EQ(qshm_detach((uint32_t)r), 0);
+            EQ(count_files(), 0);
         } else {
             EQ(r, QSHM_E_NOT_FOUND);
+            EQ(count_files(), 1);
         }
-        EQ(outcome.flags & QSHM_RECOVERED, QSHM_RECOVERED);
+    }
+}
+
+/* The same with what was a segment: told unless all its users have left in order. */
+CASE(directory_left_file)
+{
+    for (int in_order = 0; in_order < 2; in_order++) {
+        leave_dead(QSHM_KIND_MEMORY, 0, "a");
+        if (in_order == 1) {
+            const uint32_t nobody = 0;
+            poke("m-a", offsetof(struct qshm__control, attached), &nobody, sizeof nobody);
+        }
+        EQ(open_memory(QSHM_ATTACH, "a"), QSHM_E_NOT_FOUND);
+        EQ(outcome.flags, in_order == 1 ? 0 : QSHM_RECOVERED);
         EQ(count_files(), 0);
     }
 }

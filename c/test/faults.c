@@ -5,12 +5,10 @@
  * counts the steps; then a victim process is forked for each step n:
  *
  *   kill   the victim dies at n. The test process then completes the same operation: with RECOVERED exactly if a file
- *   was
- *          left on which nobody lives, with a lock result of 2 exactly if an owner died inside. At the end the
+ *          was left on which nobody lives, with a lock result of 2 exactly if an owner died inside. At the end the
  *          directory is empty, and the test process has as many descriptors and mappings as before.
  *   stop   the victim is stopped at n. The test process completes the same operation, or gets BUSY and the victim's
- *   pid.
- *          Then the victim goes on and completes too, and the next user of the name leaves nothing behind.
+ *          pid. Then the victim goes on and completes too, and the next user of the name leaves nothing behind.
  *   fail   the call at n fails. The operation returns a documented error that names the call, or succeeds because the
  *          failure does not matter; nothing is leaked; and then the same operation succeeds in the same process.
  *
@@ -601,8 +599,8 @@ struct victim {
 static void say_bad(const struct order *order, uint32_t step, const char *who, int32_t r, const struct scene *s)
 {
     runner_fail(__FILE__, __LINE__,
-                "%s, step %u: %s got %d (%s), flags %u, os_error %d, call \"%s\", why \"%s\", pid %u; before: exists %d, "
-                "dead %d, persistent %d, attached %u, word %llx",
+                "%s, step %u: %s got %d (%s), flags %u, os_error %d, call \"%s\", why \"%s\", pid %u; before: "
+                "exists %d, dead %d, persistent %d, attached %u, word %llx",
                 order->name, step, who, r, error_name(r), outcome.flags, outcome.os_error, outcome.call, outcome.why,
                 outcome.pid, s->sight.exists, s->sight.dead, s->sight.persistent, s->sight.attached,
                 (unsigned long long)s->sight.word);

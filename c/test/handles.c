@@ -41,6 +41,15 @@ CASE(handles_wrong_numbers)
         EQ(qshm_lock_owner(w, &process), QSHM_E_HANDLE);
         EQ(qshm_force_unlock(w, 0, &process), QSHM_E_HANDLE);
     }
+    static const double nothing[] = {-1, -0.5, 0.5, 2147483648.0, 4294967296.0, 1e300, HUGE_VAL, -HUGE_VAL, NAN};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) { /* where a handle is a double */
+        EQ(qshm_revision(nothing[i]), QSHM_E_HANDLE);
+        EQ(qshm_try_lock(nothing[i]), QSHM_E_HANDLE);
+        EQ(qshm_poll_lock(nothing[i]), QSHM_E_HANDLE);
+        EQ(qshm_cancel_lock(nothing[i]), QSHM_E_HANDLE);
+        EQ(qshm_wait_lock(nothing[i], 1), QSHM_E_HANDLE);
+        EQ(qshm_unlock(nothing[i]), QSHM_E_HANDLE);
+    }
     EQ(qshm_unmap(handle, 0), QSHM_E_HANDLE); /* not detached */
     EQ(qshm_detach(handle), 0);
     EQ(qshm_detach(handle), QSHM_E_HANDLE);
@@ -206,10 +215,17 @@ CASE(handles_random_calls)
         case 18: r = qshm_list(NULL, n, NULL, m, &outcome); CHECK(r < 0 || (n == 0 && m == 0)); r = -1; break;
         case 19: r = qshm_list(nowhere, 0, nowhere, 0, &outcome); GT(r, 0); r = -1; break;
         case 20: r = qshm_inspect(NULL, n, NULL, 0, NULL, m, &outcome); CHECK(r < 0); break;
-        case 21: r = qshm_holders(random_below(&random, 64) == 0 ? x : -1, NULL, m); CHECK(r < 0 || m == 0); r = -1; break;
+        case 21:
+            r = qshm_holders(random_below(&random, 64) == 0 ? x : -1, NULL, m);
+            CHECK(r < 0 || m == 0);
+            r = -1;
+            break;
         case 22: r = qshm_remove(NULL, n, nowhere, 0, m, &outcome); CHECK(r < 0); break;
         case 23: r = qshm_remove("m-a", 3, NULL, 0, m, NULL); CHECK(r < 0); break;
-        case 24: r = qshm_open(m, n, (uint32_t)random_next(&random), x, nowhere, 0, NULL, m % 2, &outcome); CHECK(r < 0); break;
+        case 24:
+            r = qshm_open(m, n, (uint32_t)random_next(&random), x, nowhere, 0, NULL, m % 2, &outcome);
+            CHECK(r < 0);
+            break;
         default: {
             uint32_t how = n % 32, kind = m % 7;
             r = qshm_open(kind, how, 0, x, "b", 1, nowhere, 0, random_below(&random, 8) == 0 ? NULL : &outcome);

@@ -1,13 +1,15 @@
 /*
  * lock.c - what each call of the lock does, one situation at a time. Races are left to torture.c and faults.c.
  *
- * Invariant: the tests choose owner and heir through the API; where a state lasts too short to be met (an heir that has
- * been granted the lock and not asked yet), they wait for it in the word itself.
+ * Invariant: the tests choose owner and heir through the API, and look for a state (an heir that was offered the lock
+ * and has not asked yet) in the word itself. An attachment of this process that is not polled is a waiter whose thread
+ * is busy; one that is to be stopped is another process's.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <math.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -44,8 +45,7 @@ static void become_heir(uint32_t handle)
 {
     while (word_heir(word()) != id_of((int32_t)handle)) {
         EQ(qshm_poll_lock(handle), 0);
-        struct timespec turn = {.tv_nsec = 1000000};
-        nanosleep(&turn, NULL); /* the rhythm of an event loop; nothing depends on it */
+        sched_yield();
     }
 }
 
@@ -315,25 +315,248 @@ CASE(lock_dead_heir_is_passed_over)
     EQ(qshm_try_lock(a), 2);
 }
 
-static void die_as_granted_heir(void *argument)
+/* --- offers: an heir's grant, until it accepts -------------------------------------------------------------------- */
+
+/* A process that becomes heir and then asks no more, until it is let go: then it polls until it has the lock. */
+struct heir {
+    pid_t pid;
+    struct gate ready, go;
+};
+
+static void be_heir(void *argument)
 {
-    struct gate *gate = argument;
-    become_heir(make());
-    gate_open(gate);
-    pause();
+    struct heir *heir = argument;
+    uint32_t handle = make();
+    become_heir(handle);
+    gate_open(&heir->ready);
+    gate_pass(&heir->go);
+    int32_t r;
+    while ((r = qshm_poll_lock(handle)) == 0) {
+        sched_yield();
+    }
+    EQ(r, 1);
+    EQ(qshm_unlock(handle), 0);
+    EQ(qshm_detach(handle), 0);
 }
 
+static struct heir heir_start(void)
+{
+    struct heir heir = {.ready = gate_make(), .go = gate_make()};
+    heir.pid = spawn(be_heir, &heir);
+    gate_pass(&heir.ready);
+    return heir;
+}
+
+static void heir_end(struct heir *heir)
+{
+    gate_open(&heir->go);
+    EQ(wait_exit(heir->pid), 0);
+    gate_close(&heir->ready);
+    gate_close(&heir->go);
+}
+
+/* An heir of the lock that `a` takes for this. */
+static struct heir heir_start_beside(uint32_t a)
+{
+    EQ(qshm_try_lock(a), 1);
+    return heir_start();
+}
+
+static void wait_until_heir_again(void)
+{
+    while (word_heir(word()) == 0) {
+        sched_yield();
+    }
+}
+
+/* Asks for a lock that is offered to another until it is given: blocking, polling, or trying. */
+static int32_t take(uint32_t handle, int way)
+{
+    int32_t r;
+    do {
+        r = way == 0 ? qshm_wait_lock(handle, HUGE_VAL) : way == 1 ? qshm_poll_lock(handle) : qshm_try_lock(handle);
+    } while (r == 0 && sched_yield() == 0);
+    return r;
+}
+
+static void accept_and_die(void *argument)
+{
+    struct heir *heir = argument;
+    uint32_t handle = make();
+    become_heir(handle);
+    gate_open(&heir->ready);
+    while (qshm_poll_lock(handle) == 0) {
+        sched_yield();
+    }
+    raise(SIGKILL);
+}
+
+static bool is_offer(uint64_t value)
+{
+    return word_owner(value) != 0 && word_owner(value) == word_heir(value);
+}
+
+/* The owner `a` gives the lock up by unlock, or, with `died`, by force: either way it is offered to the heir. */
+static void offer(uint32_t a, bool died)
+{
+    struct qshm_process process;
+    if (died) {
+        EQ(qshm_force_unlock(a, id_of((int32_t)a), &process), 1);
+        EQ(qshm_unlock(a), QSHM_E_LOCK_LOST);
+    } else {
+        EQ(qshm_unlock(a), 0);
+    }
+    CHECK(is_offer(word()));
+    EQ((word() & WORD_DIED) != 0, died);
+}
+
+/* Nobody was inside before an offer is accepted: the death of an heir that did not accept is not told. */
 CASE(lock_granted_heir_dies)
 {
     uint32_t a = make();
-    struct gate gate = gate_make();
+    for (int died = 0; died < 2; died++) {
+        struct heir heir = heir_start_beside(a);
+        offer(a, died != 0);
+        EQ(qshm_try_lock(a), 0);
+        kill_and_wait(heir.pid);
+        EQ(qshm_try_lock(a), died != 0 ? 2 : 1);
+        EQ(qshm_unlock(a), 0);
+        EQ(word(), 0);
+    }
+}
+
+/* An heir that accepted is an owner: its death is told. */
+CASE(lock_accepted_heir_dies)
+{
+    uint32_t a = make();
+    struct heir heir = {.ready = gate_make()};
     EQ(qshm_try_lock(a), 1);
-    pid_t pid = spawn(die_as_granted_heir, &gate);
-    gate_pass(&gate);
+    pid_t pid = spawn(accept_and_die, &heir);
+    gate_pass(&heir.ready);
     EQ(qshm_unlock(a), 0);
-    EQ(qshm_try_lock(a), 0);
-    kill_and_wait(pid);
-    EQ(qshm_try_lock(a), 2); /* it may have been inside, for all that is known */
+    wait_killed(pid, SIGKILL);
+    CHECK(!is_offer(word()));
+    EQ(qshm_try_lock(a), 2);
+}
+
+/* The heir is stopped: a mere waiter locks nobody out. Going on, it waits on, and has its turn later. */
+CASE(lock_offer_is_taken_back)
+{
+    uint32_t a = make(), c = make();
+    for (int died = 0; died < 2; died++) {
+        for (int way = 0; way < 3; way++) {
+            struct heir heir = heir_start_beside(a);
+            EQ(kill(heir.pid, SIGSTOP), 0);
+            CHECK(wait_stopped(heir.pid));
+            offer(a, died != 0);
+            EQ(take(c, way), died != 0 ? 2 : 1);
+            EQ(word_owner(word()), id_of((int32_t)c));
+            EQ(word_heir(word()), 0);
+            EQ(kill(heir.pid, SIGCONT), 0);
+            gate_open(&heir.go);
+            wait_until_heir_again();
+            EQ(qshm_unlock(c), 0);
+            EQ(wait_exit(heir.pid), 0);
+            EQ(word() & ~WORD_WAITERS, 0);
+        }
+    }
+}
+
+/* The same when the heir's thread is merely busy: it is not stopped, it does not ask. */
+CASE(lock_offer_to_a_busy_thread)
+{
+    uint32_t a = make(), c = make();
+    struct heir heir = heir_start_beside(a);
+    offer(a, false);
+    EQ(qshm_wait_lock(c, HUGE_VAL), 1);
+    EQ(qshm_unlock(c), 0);
+    heir_end(&heir);
+}
+
+/* A taker that came too late for an offer is no owner: it is busy, or waits for the one that accepted. */
+CASE(lock_offer_is_accepted_in_time)
+{
+    uint32_t a = make(), b = make(), c = make();
+    EQ(qshm_try_lock(a), 1);
+    become_heir(b);
+    offer(a, false);
+    EQ(qshm_try_lock(c), 0); /* seen, and fresh */
+    EQ(qshm_poll_lock(b), 1);
+    double end = now_ms() + 60;
+    while (now_ms() < end) { /* longer than an offer stands */
+        EQ(qshm_try_lock(c), 0);
+    }
+    EQ(qshm_unlock(b), 0);
+    EQ(qshm_try_lock(c), 1);
+}
+
+CASE(lock_offer_is_forced)
+{
+    uint32_t a = make(), b = make(), c = make();
+    for (int died = 0; died < 2; died++) {
+        struct qshm_process process;
+        EQ(qshm_try_lock(a), 1);
+        become_heir(b);
+        offer(a, died != 0);
+        EQ(qshm_lock_owner(c, &process), 1);
+        EQ(process.id, id_of((int32_t)b));
+        EQ(qshm_force_unlock(c, id_of((int32_t)a), &process), 0);
+        EQ(qshm_force_unlock(c, id_of((int32_t)b), &process), 1);
+        EQ(process.id, id_of((int32_t)b));
+        EQ(word(), died != 0 ? WORD_DIED : 0);
+        EQ(qshm_unlock(b), QSHM_E_LOCK_LOST);
+        EQ(qshm_try_lock(c), died != 0 ? 2 : 1);
+        EQ(qshm_poll_lock(b), 0); /* goes on waiting */
+        EQ(qshm_cancel_lock(b), 0);
+        EQ(qshm_unlock(c), 0);
+    }
+}
+
+/* The end of a wait frees an offer as it is, whichever way the wait ends. */
+CASE(lock_offer_is_let_go)
+{
+    uint32_t a = make(), c = make();
+    for (int died = 0; died < 2; died++) {
+        for (int way = 0; way < 3; way++) {
+            uint32_t b = make();
+            EQ(qshm_try_lock(a), 1);
+            become_heir(b);
+            offer(a, died != 0);
+            EQ(way == 0 ? qshm_cancel_lock(b) : way == 1 ? qshm_detach(b) : qshm_leave(b), 0);
+            EQ(word(), died != 0 ? WORD_DIED : 0);
+            EQ(qshm_try_lock(c), died != 0 ? 2 : 1);
+            EQ(qshm_unlock(c), 0);
+            if (way == 0) {
+                EQ(qshm_detach(b), 0);
+            }
+        }
+    }
+}
+
+/* A thread that blocks on one segment cannot accept what is offered to it in another. */
+CASE(lock_offer_of_another_segment)
+{
+    uint32_t a = make(), b = make();
+    struct holder holder = holder_start(QSHM_KIND_MEMORY, QSHM_CREATE, "other", HOLDER_LOCKS);
+    int32_t other = open_memory(QSHM_ATTACH, "other");
+    GT(other, 0);
+    for (int offered = 0; offered < 2; offered++) {
+        EQ(qshm_try_lock(a), 1);
+        become_heir(b);
+        if (offered != 0) {
+            offer(a, false);
+        }
+        EQ(qshm_wait_lock((uint32_t)other, 1), 0);
+        EQ(word_heir(word()), 0);
+        EQ(word_owner(word()), offered != 0 ? 0 : id_of((int32_t)a));
+        if (offered == 0) {
+            become_heir(b); /* steps up again at once: it did not lose its turn */
+            EQ(qshm_unlock(a), 0);
+        }
+        EQ(qshm_poll_lock(b), 1);
+        EQ(qshm_unlock(b), 0);
+    }
+    holder_end(&holder);
 }
 
 static void be_greedy(void *argument)
@@ -353,8 +576,7 @@ CASE(lock_greedy_locker)
     pid_t greedy[2] = {spawn(be_greedy, NULL), spawn(be_greedy, NULL)};
     for (int turn = 0; turn < 50; turn++) {
         while (qshm_poll_lock(a) == 0) {
-            struct timespec rhythm = {.tv_nsec = 2000000};
-            nanosleep(&rhythm, NULL);
+            sched_yield();
         }
         EQ(qshm_unlock(a), 0);
     }

@@ -3,6 +3,8 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../src/handle.h"
 #include "support.h"
 
 static int32_t inherited;
@@ -196,6 +199,145 @@ CASE(fork_child_opens_first)
     EQ(qshm_leave((uint32_t)handle), 0);
     EQ(wait_exit(spawn(open_as_first_call, NULL)), 0);
 }
+
+/* --- threads that make a child's first calls at once -------------------------------------------------------------- */
+
+enum { FORKS = 100, THREADS = 4, INHERITED = 50 };
+
+struct thread {
+    pthread_barrier_t *all;
+    int number;
+    int32_t handle;
+    struct qshm_outcome outcome;
+    struct stat file;
+};
+
+static void *open_own(void *argument)
+{
+    struct thread *thread = argument;
+    char key[16], text[16] = "";
+    snprintf(key, sizeof key, "own%d", thread->number);
+    pthread_barrier_wait(thread->all);
+    thread->handle = qshm_open(QSHM_KIND_MEMORY, QSHM_CREATE, 0, 4096, key, (uint32_t)strlen(key), NULL, 0,
+                               &thread->outcome);
+    GT(thread->handle, 0);
+    EQ(qshm_write((uint32_t)thread->handle, 0, key, sizeof key), 0);
+    EQ(qshm_try_lock((uint32_t)thread->handle), 1);
+    pthread_barrier_wait(thread->all); /* all are open */
+    int fd = open(thread->outcome.path, O_RDONLY | O_CLOEXEC);
+    GE(fd, 0);
+    EQ(fstat(fd, &thread->file), 0);
+    EQ(pread(fd, text, sizeof text, sizeof(struct qshm__control)), sizeof text);
+    EQ_TEXT(text, key);
+    struct stat mine;
+    EQ(fstat(qshm__handle_find((uint32_t)thread->handle)->fd, &mine), 0);
+    EQ(mine.st_ino, thread->file.st_ino);
+    EQ(mine.st_nlink, 1);
+    close(fd);
+    return NULL;
+}
+
+static void open_in_threads(void *argument)
+{
+    (void)argument;
+    static struct thread threads[THREADS];
+    pthread_t running[THREADS];
+    pthread_barrier_t all;
+    EQ(pthread_barrier_init(&all, NULL, THREADS), 0);
+    for (int i = 0; i < THREADS; i++) {
+        threads[i] = (struct thread){.all = &all, .number = i};
+        EQ(pthread_create(&running[i], NULL, open_own, &threads[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        EQ(pthread_join(running[i], NULL), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        for (int j = 0; j < i; j++) {
+            NE(threads[i].file.st_ino, threads[j].file.st_ino);
+        }
+        EQ(qshm_unlock((uint32_t)threads[i].handle), 0);
+        EQ(qshm_detach((uint32_t)threads[i].handle), 0);
+    }
+    EQ(count_maps(), 0);
+    EQ(count_files(), 1); /* the parent's */
+}
+
+/* One of them lets go of what was inherited, while the others wait for it: no descriptor is closed twice. */
+CASE(fork_child_with_threads)
+{
+    int32_t handles[INHERITED];
+    for (int i = 0; i < INHERITED; i++) {
+        handles[i] = open_memory(QSHM_CREATE | QSHM_ATTACH, "a");
+        GT(handles[i], 0);
+    }
+    for (int i = 0; i < FORKS; i++) {
+        EQ(wait_exit(spawn(open_in_threads, NULL)), 0);
+    }
+    for (int i = 0; i < INHERITED; i++) {
+        CHECK(range_is_held("m-a", QSHM_RANGE_A + id_of(handles[i]), 1));
+        EQ(qshm_detach((uint32_t)handles[i]), 0);
+    }
+    EQ(count_files(), 0);
+}
+
+/* --- the same pid ------------------------------------------------------------------------------------------------- */
+
+enum { CANNOT = 2 };
+
+/* Runs `body` as the first process of a new PID namespace. (Not by spawn(): a parent of outside has no pid there.) */
+static void run_as_first(void (*body)(void))
+{
+    if (unshare(CLONE_NEWPID) != 0) {
+        _exit(CANNOT);
+    }
+    pid_t pid = fork();
+    GE(pid, 0);
+    if (pid == 0) {
+        EQ(getpid(), 1);
+        body();
+        fflush(NULL);
+        _exit(0);
+    }
+    EQ(wait_exit(pid), 0);
+}
+
+static void be_the_child(void)
+{
+    use_inherited(NULL);
+}
+
+static void be_the_parent(void)
+{
+    inherited = open_memory(QSHM_CREATE, "a");
+    GT(inherited, 0);
+    EQ(qshm_try_lock((uint32_t)inherited), 1);
+    run_as_first(be_the_child);
+    CHECK(range_is_held("m-a", QSHM_RANGE_A + id_of(inherited), 1));
+    EQ(qshm_unlock((uint32_t)inherited), 0);
+    EQ(qshm_detach((uint32_t)inherited), 0);
+}
+
+static void begin_anew(void *argument)
+{
+    (void)argument;
+    run_as_first(be_the_parent);
+}
+
+/* The first process of a new PID namespace, made by the first of another: a pid does not tell the two apart. */
+CASE(fork_child_with_the_same_pid)
+{
+    if (geteuid() != 0) {
+        runner_skip("needs root, for PID namespaces");
+    }
+    int status = wait_exit(spawn(begin_anew, NULL));
+    if (status == CANNOT) {
+        runner_skip("no PID namespace is to be had");
+    }
+    EQ(status, 0);
+    EQ(count_files(), 0);
+}
+
+/* --- exit --------------------------------------------------------------------------------------------------------- */
 
 static void lock_and_exit(void *argument)
 {

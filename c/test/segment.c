@@ -218,6 +218,42 @@ CASE(sweep_takes_the_dead_only)
     holder_end(&holder);
 }
 
+static void put_file(const char *name, const char *bytes, size_t size)
+{
+    int fd = open(path_of(name), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    GE(fd, 0);
+    EQ(write(fd, bytes, size), size);
+    close(fd);
+}
+
+/* Names that a draft could not have, and contents that its maker could not have made, are somebody else's. */
+CASE(sweep_leaves_strangers_alone)
+{
+    static const char zeros[8192];
+    static const char *const strangers[] = {"x.c", "x.ts", "x.important.db", "x.", "x.0123456789abcde",
+                                            "x.0123456789abcdef0", "x.0123456789ABCDEF", "x.0123456789abcdeg"};
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        put_file(strangers[i], i % 2 == 0 ? "" : "int x;", i % 2 == 0 ? 0 : 6);
+    }
+    put_file("x.0123456789abcdef", "a stranger's, of any length", 27);
+    put_file("x.aaaaaaaaaaaaaaaa", "short", 5);
+    put_file("x.0000000000000000", "", 0);
+    put_file("x.1111111111111111", zeros, sizeof zeros);
+    leave_dead(QSHM_KIND_MEMORY, 0, "whole");
+    EQ(rename(path_of("m-whole"), path_of("x.2222222222222222")), 0); /* its maker died before it was published */
+    for (int creates = 0; creates < 3; creates++) {
+        int32_t a = open_memory(QSHM_CREATE, "a");
+        GT(a, 0);
+        EQ(outcome.flags, QSHM_CREATED);
+        EQ(qshm_detach((uint32_t)a), 0);
+    }
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        CHECK(exists(strangers[i]));
+    }
+    CHECK(exists("x.0123456789abcdef") && exists("x.aaaaaaaaaaaaaaaa"));
+    CHECK(!exists("x.0000000000000000") && !exists("x.1111111111111111") && !exists("x.2222222222222222"));
+}
+
 static void leave_many(void *argument)
 {
     int many = *(const int *)argument;

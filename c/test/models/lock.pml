@@ -1,26 +1,33 @@
 /*
  * lock.pml - the lock of src/lock.c: one word { died, heir, waiters, owner }, changed by compare-and-swap only.
  *
- * N processes lock once each. Up to KILLS of them die, each at any step; one forcer takes the lock away once, at any
- * moment. Each load, query, compare-and-swap and futex call is one step; between any two, everybody else may run.
+ * N processes lock once each, or give up waiting at some moment. Up to FAULTS times one of them dies or is stopped for
+ * good, at any step; one forcer takes the lock away once, at any moment. Each load, query, compare-and-swap and futex
+ * call is one step; between any two, everybody else may run.
+ *
+ * A grant is an offer (owner and heir are the same) until the heir accepts it. Others may take an offer back at any
+ * time: how long it stands is no part of what is right. A process that is stopped for a while is one that runs later.
  *
  * Checked:
- *   - no two living processes are inside, unless one was forced out          (assertion in `enter`)
- *   - whoever comes in after a death or a force inside is told               (assertion in `enter`)
- *   - nobody sleeps for ever beside a lock that can be had                   (no invalid end state)
+ *   - no two processes that are not dead are inside, unless one was forced out  (assertion in `enter`)
+ *   - whoever comes in after a death or a force inside is told                  (assertion in `enter`)
+ *   - nobody sleeps for ever beside a lock that can be had                      (no invalid end state)
  *
- * A bounded sleep is a wake-up that comes by itself once looking again would help: the word is free, names the sleeper,
- * or names somebody who is dead. (An earlier one changes nothing: the sleeper would go to sleep again.)
+ * A bounded sleep is a wake-up that comes by itself once looking again would help: the word is free, an offer, names
+ * the sleeper, or names somebody who is dead. (An earlier one changes nothing: the sleeper would go to sleep again.)
+ * Beside an owner that is stopped for good it times out.
  *
- * Defects, each of which must be found: -DPLAIN_STORE takes over from a dead owner by a store; -DUNBOUNDED sleeps until
- * it is woken; -DUNTOLD takes over without setting died; -DFORCE_UNTOLD forces without it.
+ * Defects, each of which must be found: -DPLAIN_STORE takes over from a dead owner by a store; -DPLAIN_TAKE_BACK takes
+ * an offer back by a store; -DUNACCEPTED lets an heir in that has only seen its offer; -DUNBOUNDED sleeps until it is
+ * woken; -DUNTOLD takes over without setting died; -DFORGETFUL takes an offer back, or lets it go, without what it says
+ * of a death; -DFORCE_UNTOLD forces without setting died; -DOFFER_STANDS takes no offer back from a living heir.
  * Sequentially consistent: memory orders are argued in src/lock.c, not here.
  */
 #ifndef N
 #define N 3
 #endif
-#ifndef KILLS
-#define KILLS 2
+#ifndef FAULTS
+#define FAULTS 2
 #endif
 #define ALL (N + 1)
 
@@ -33,26 +40,57 @@ bit died = 0;
 /* the kernel: whose byte is held, and who sleeps on the word */
 bool alive[ALL];
 bool asleep[ALL];
+bool stopped[ALL];
 
 /* what an observer knows */
 bool inside[ALL];
 bool forced[ALL];
 bool broken = false; /* the data may be half-written */
-byte kills = 0;
+byte faults = 0;
 
 #define SAME (owner == o && heir == h && waiters == w && died == d)
 #define LOAD o = owner; h = heir; w = waiters; d = died
 #define STORE(no, nh, nw, nd) owner = no; heir = nh; waiters = nw; died = nd
+#define IS_OFFER (o != 0 && o == h)
+/* What is not needed any more is forgotten, so that states which differ in nothing else are one. */
+#define FORGET o = 0; h = 0; w = 0; d = 0; other = 0
+#ifdef PLAIN_STORE
+#define SAME_DEAD true
+#else
+#define SAME_DEAD SAME
+#endif
+#ifdef PLAIN_TAKE_BACK
+#define SAME_OFFER true
+#else
+#define SAME_OFFER SAME
+#endif
+#ifdef FORGETFUL
+#define KEPT 0
+#else
+#define KEPT d
+#endif
 
-inline die()
+/* Dies, or is stopped for good: it stays alive for the kernel, and inside if it was. */
+inline fail()
 {
-    d_step {
-        kills++;
+    if
+    :: d_step {
+        faults++;
         alive[me] = false;
         asleep[me] = false;
         broken = broken || (inside[me] && !forced[me]);
-        inside[me] = false
-    }
+        inside[me] = false;
+        slept = 0;
+        FORGET
+       }
+    :: d_step {
+        faults++;
+        stopped[me] = true;
+        asleep[me] = false;
+        slept = 0;
+        FORGET
+       }
+    fi;
     goto out
 }
 
@@ -64,7 +102,9 @@ inline enter(told)
     assert(!inside[3] || forced[3] || me == 3);
 #endif
     assert(!broken || told);
-    inside[me] = true
+    inside[me] = true;
+    slept = 0;
+    FORGET
 }
 
 /* all: wakes everybody; else one sleeper, any. */
@@ -87,30 +127,41 @@ proctype Locker(byte me)
     byte o, h, other;
     bit w, d;
     bit slept = 0;
-    bool ok;
 
 look:
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
     :: atomic {
         LOAD;
+#ifdef UNACCEPTED
         if
-        :: o == me -> enter(d); goto critical /* granted as heir */
-        :: else -> other = (h == me -> 0 : h)
-        fi
+        :: o == me -> enter(d); goto critical
+        :: else -> skip
+        fi;
+#endif
+        other = (h == me -> 0 : h)
        }
     fi;
     if
+    :: o == me -> goto accept
     :: o == 0 ->
         if
-        :: kills < KILLS -> die()
+        :: faults < FAULTS -> fail()
         :: atomic {
-            ok = SAME;
-            if
-            :: ok -> STORE(me, other, (slept || w), d); enter(d); goto critical
-            :: else -> goto look
+                if
+            :: SAME -> STORE(me, other, (slept || w), d); enter(d); goto critical
+            :: else -> FORGET; goto look
             fi
            }
+        fi
+    :: o != me && IS_OFFER ->
+        if
+#ifdef OFFER_STANDS
+        :: !alive[o] -> goto take_back
+#else
+        :: goto take_back
+#endif
+        :: goto busy
         fi
     :: else -> skip
     fi;
@@ -119,20 +170,37 @@ look:
     :: !alive[o] -> skip /* the kernel's answer; time passes */
     fi;
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
     :: atomic {
-#ifdef PLAIN_STORE
-        ok = true;
-#else
-        ok = SAME;
-#endif
         if
 #ifdef UNTOLD
-        :: ok -> STORE(me, other, 1, d); enter(d); goto critical
+        :: SAME_DEAD -> STORE(me, other, 1, d); enter(d); goto critical
 #else
-        :: ok -> STORE(me, other, 1, 1); enter(1); goto critical
+        :: SAME_DEAD -> STORE(me, other, 1, 1); enter(1); goto critical
 #endif
-        :: else -> goto look
+        :: else -> FORGET; goto look
+        fi
+       }
+    fi;
+
+accept:
+    if
+    :: faults < FAULTS -> fail()
+    :: atomic {
+        if
+        :: SAME -> STORE(me, 0, w, d); enter(d); goto critical
+        :: else -> FORGET; goto look
+        fi
+       }
+    fi;
+
+take_back:
+    if
+    :: faults < FAULTS -> fail()
+    :: atomic {
+        if
+        :: SAME_OFFER -> STORE(me, 0, 1, KEPT); enter(KEPT); goto critical
+        :: else -> FORGET; goto look
         fi
        }
     fi;
@@ -141,7 +209,7 @@ busy:
     /* Will sleep; and perhaps wants to be heir: free, or named after a dead one. */
     other = h;
     if
-    :: h != 0 && !alive[h] -> other = 0
+    :: h != 0 && !IS_OFFER && !alive[h] -> other = 0
     :: else -> skip
     fi;
     if
@@ -149,45 +217,68 @@ busy:
     :: true -> skip
     fi;
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
+    :: atomic { FORGET; goto withdraw } /* time is up, or the wait is cancelled */
     :: atomic {
-        ok = SAME;
         if
-        :: ok -> STORE(o, other, 1, d)
-        :: else -> goto look
+        :: SAME -> STORE(o, other, 1, d)
+        :: else -> FORGET; goto look
         fi
        }
     fi;
     /* The futex compares the owner's half once more. */
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
     :: atomic {
         if
-        :: owner == o && waiters -> asleep[me] = true
-        :: else -> goto look
+        :: owner == o && waiters -> asleep[me] = true; FORGET
+        :: else -> FORGET; goto look
         fi
        }
     fi;
     if
     :: !asleep[me] -> skip
+    :: asleep[me] && owner != 0 && owner != heir && stopped[owner] -> asleep[me] = false; goto withdraw
 #ifndef UNBOUNDED
     :: asleep[me] && (owner == 0 || owner == me || !alive[owner]) -> asleep[me] = false
+#ifndef OFFER_STANDS
+    :: asleep[me] && owner != 0 && owner == heir -> asleep[me] = false
 #endif
-    :: kills < KILLS -> die()
+#endif
+    :: faults < FAULTS -> fail()
     fi;
     slept = 1;
     goto look; /* a death here is a woken waiter's: its wake-up is lost */
 
+withdraw: /* steps back, or frees an offer as it is: one compare-and-swap that depends on the word only */
+    if
+    :: faults < FAULTS -> fail()
+    :: atomic {
+        LOAD;
+        if
+        :: h != me -> slept = 0; FORGET; goto out
+        :: h == me && o != me -> STORE(o, 0, w, d); slept = 0; FORGET; goto out
+        :: h == me && o == me -> STORE(0, 0, 0, KEPT); slept = 0; d = 0; o = 0; h = 0; other = 0
+        fi
+       }
+    fi;
+    if
+    :: faults < FAULTS -> fail()
+    :: w -> atomic { wake(false); FORGET }
+    :: !w -> skip
+    fi;
+    goto out;
+
 critical:
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
     :: skip
     fi;
 
 unlock:
     atomic { LOAD };
     if
-    :: o != me -> d_step { inside[me] = false; forced[me] = false }; goto out /* lock lost */
+    :: o != me -> d_step { inside[me] = false; forced[me] = false; FORGET }; goto out /* lock lost */
     :: else -> other = 0
     fi;
     if
@@ -195,22 +286,22 @@ unlock:
     :: else -> skip
     fi;
     if
-    :: kills < KILLS -> die()
+    :: faults < FAULTS -> fail()
     :: atomic {
-        ok = SAME;
         if
-        :: ok ->
+        :: SAME ->
             inside[me] = false;
             broken = false;
-            STORE(other, 0, (other != 0), 0)
-        :: else -> goto unlock
+            STORE(other, other, (other != 0), 0);
+            o = 0; h = 0; d = 0
+        :: else -> FORGET; goto unlock
         fi
        }
     fi;
     if
-    :: kills < KILLS -> die()
-    :: w -> atomic { wake(other != 0) }
-    :: !w -> skip
+    :: faults < FAULTS -> fail()
+    :: w -> atomic { wake(other != 0); FORGET }
+    :: !w -> atomic { FORGET }
     fi;
 out:
     skip
@@ -220,7 +311,6 @@ proctype Forcer()
 {
     byte o, h, other = 0;
     bit w, d;
-    bool ok;
 
 again:
     atomic { LOAD };
@@ -229,19 +319,19 @@ again:
     :: else -> other = 0
     fi;
     if
-    :: h != 0 && alive[h] -> other = h
+    :: h != 0 && !IS_OFFER && alive[h] -> other = h
     :: else -> skip
     fi;
     atomic {
-        ok = SAME;
         if
-        :: ok ->
+        :: SAME && IS_OFFER -> STORE(0, 0, 0, KEPT) /* nobody is inside */
+        :: SAME && !IS_OFFER ->
             broken = broken || inside[o];
             forced[o] = inside[o];
 #ifdef FORCE_UNTOLD
-            STORE(other, 0, (other != 0), 0)
+            STORE(other, other, (other != 0), 0)
 #else
-            STORE(other, 0, (other != 0), 1)
+            STORE(other, other, (other != 0), 1)
 #endif
         :: else -> goto again
         fi

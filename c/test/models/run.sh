@@ -34,8 +34,12 @@ verify() {
     fi
 }
 
-verify lock right -DKILLS=2
-verify plain_store 'assertion violated' -DKILLS=2 -DPLAIN_STORE
-verify unbounded_sleep 'invalid end state' -DKILLS=1 -DUNBOUNDED
-verify untold_takeover 'assertion violated' -DKILLS=2 -DUNTOLD
-verify untold_force 'assertion violated' -DKILLS=2 -DFORCE_UNTOLD
+verify lock right -DFAULTS=2
+verify plain_store 'assertion violated' -DFAULTS=2 -DPLAIN_STORE
+verify plain_take_back 'assertion violated' -DFAULTS=1 -DPLAIN_TAKE_BACK
+verify unaccepted 'assertion violated' -DFAULTS=1 -DUNACCEPTED
+verify unbounded_sleep 'invalid end state' -DFAULTS=1 -DUNBOUNDED
+verify offer_stands 'invalid end state' -DFAULTS=1 -DOFFER_STANDS
+verify untold_takeover 'assertion violated' -DFAULTS=2 -DUNTOLD
+verify untold_force 'assertion violated' -DFAULTS=2 -DFORCE_UNTOLD
+verify forgetful 'assertion violated' -DFAULTS=1 -DFORGETFUL
