@@ -124,8 +124,8 @@ const LIFETIME: Defect[] = [
     name: "missing-inode-recheck-sweep",
     what: "a sweep that was slow to get the registry lock removes the segment that has come since",
     file: "c/src/removal.c",
-    find: `qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 && `,
-    replace: ``,
+    find: "ours && qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 &&",
+    replace: "ours &&",
     test: { c: "sweep_looks_again_under_r" },
   },
   {
