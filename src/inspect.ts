@@ -30,7 +30,7 @@ export interface SegmentInfo {
    * `foreign`: made by another version, or no segment at all. `corrupt`: its control block is damaged.
    */
   readonly state: "live" | "dead" | "foreign" | "corrupt";
-  /** Who is attached, one entry an attachment. */
+  /** Who is attached, one entry an attachment, at most 2,048. */
   readonly attached: readonly ProcessInfo[];
   /** Who holds the lock, if anybody. */
   readonly lockOwner: ProcessInfo | undefined;

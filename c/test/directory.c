@@ -116,6 +116,21 @@ CASE(directory_refused_file_systems)
     GT(open_memory(QSHM_CREATE, "a"), 0);
 }
 
+/* A system that knows the lock commands and does nothing, and one that does not know them: refused, nothing is left. */
+CASE(directory_where_locks_do_not_work)
+{
+    static const char *const answers[] = {"lock query=0", "lock query=-22"};
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        setenv("QSHM_PRETEND", answers[i], 1);
+        EQ(open_memory(QSHM_CREATE, "a"), QSHM_E_UNSUPPORTED);
+        CHECK(strstr(outcome.why, "locks do not work") != NULL);
+        EQ(open_memory(QSHM_ATTACH, "a"), QSHM_E_UNSUPPORTED);
+        EQ(count_files(), 0);
+    }
+    unsetenv("QSHM_PRETEND");
+    GT(open_memory(QSHM_CREATE, "a"), 0);
+}
+
 /* --- the default one ---------------------------------------------------------------------------------------------- */
 
 static void use_default(void *argument)

@@ -97,6 +97,14 @@ const LIFETIME: Defect[] = [
     test: { c: "names_kinds_are_separate" },
   },
   {
+    name: "L11-locks-taken-on-trust",
+    what: "a system on which nobody can be seen alive is used all the same",
+    file: "c/src/directory.c",
+    find: `if (seen == -EINVAL || seen == -ENOSYS || seen == 0) {`,
+    replace: `if (false) {`,
+    test: { c: "directory_where_locks_do_not_work" },
+  },
+  {
     name: "L10-network-file-system",
     what: "a directory on NFS, where locks and mappings do not hold, is accepted",
     file: "c/src/directory.c",
