@@ -45,6 +45,14 @@ static int ask(const char *line)
     return answer[0] != 'q';
 }
 
+/* A range that was viewed has to be given back, or the attachment's slot stays taken. */
+static void leave(int32_t handle)
+{
+    if (qshm_detach((uint32_t)handle) == 1) {
+        qshm_unmap((uint32_t)handle, 0);
+    }
+}
+
 static uint32_t nonce_of(int32_t handle)
 {
     _Atomic uint32_t *word = qshm_payload((uint32_t)handle);
@@ -68,7 +76,7 @@ static int check_again(const char *key, uint32_t nonce)
         return again == QSHM_E_BUSY || ask(line);
     }
     uint32_t found = nonce_of(again);
-    qshm_detach((uint32_t)again);
+    leave(again);
     if (found != nonce) {
         snprintf(line, sizeof line, "v two segments of %s: %u and %u\n", key, nonce, found);
         return ask(line);
@@ -91,7 +99,7 @@ static int lifetime(char *keys)
         if (handle < 0) {
             if (!may_fail(handle)) {
                 snprintf(line, sizeof line, "v open of %s gives %d\n", names[index], handle);
-                ask(line);
+                go_on = ask(line);
             }
             continue;
         }
@@ -104,7 +112,7 @@ static int lifetime(char *keys)
             snprintf(line, sizeof line, "l %u %u\n", index, nonce);
             go_on = ask(line) && go_on;
         }
-        qshm_detach((uint32_t)handle);
+        leave(handle);
     }
     return 0;
 }
@@ -137,7 +145,7 @@ static int count(const char *key, int times)
             (void)words[1]; /* so that others come in between */
         }
     }
-    qshm_detach((uint32_t)handle);
+    leave(handle);
     return 0;
 }
 
