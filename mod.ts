@@ -1,5 +1,13 @@
 /**
- * Named shared memory for Deno, Bun and Node, with a lock that survives `kill -9` and nothing to clean up by hand.
+ * A single-instance guard and named shared memory for Deno, Bun and Node, with nothing to clean up by hand after a crash.
+ *
+ * @example Exactly one process runs past this line
+ * ```ts
+ * import { SingleInstance } from "qshm";
+ *
+ * using guard = await SingleInstance.acquire("my-tool"); // throws AlreadyRunningError in the second process
+ * if (guard.recovered) console.warn("the last run crashed");
+ * ```
  *
  * @example Two programs share bytes under a lock
  * ```ts
@@ -20,11 +28,14 @@
 
 export {
   AlreadyExistsError,
+  AlreadyRunningError,
   BusyError,
   IncompatibleError,
   LibraryError,
   LockError,
+  MessageTooLargeError,
   NotFoundError,
+  NotRunningError,
   OutOfResourcesError,
   PermissionDeniedError,
   QshmError,
@@ -39,4 +50,9 @@ export type { Lock } from "./src/lock.ts";
 export type { ProcessInfo } from "./src/process_info.ts";
 export { SharedMemory } from "./src/shared_memory.ts";
 export type { AttachOptions, LifeOptions, PlaceOptions } from "./src/shared_memory.ts";
+export type { InstanceInfo } from "./src/single_instance/info.ts";
+export type { Json, Payload } from "./src/single_instance/payload.ts";
+export { RunningInstance } from "./src/single_instance/running_instance.ts";
+export { SingleInstance } from "./src/single_instance/single_instance.ts";
+export type { GuardOptions } from "./src/single_instance/single_instance.ts";
 export type { SyncWaitOptions, WaitOptions } from "./src/wait.ts";

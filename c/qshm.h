@@ -102,6 +102,8 @@ enum qshm_outcome_flag {
     QSHM_RECOVERED = 2, /* a former user ended without detaching, and this call cleaned up after it */
     QSHM_OBSERVER = 4,  /* only reading was granted: no lock, no registry, see src/segment.c */
     QSHM_IS_PERSISTENT = 8,
+    QSHM_USED = 16, /* INCOMPATIBLE: somebody uses it */
+    QSHM_WITH_RUNTIME = 32, /* qshm_arguments: the list begins with the runtime and its own arguments */
 };
 
 /* How a call went, beyond its result. Offsets are part of the ABI. */
@@ -205,6 +207,42 @@ QSHM_API int32_t qshm_unlock(double handle);
 QSHM_API int32_t qshm_lock_owner(uint32_t handle, void *process);
 /* Takes the lock away from its owner, or only from `expected_id` unless that is 0. 1 and the former owner, or 0. */
 QSHM_API int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process);
+
+/* --- the single-instance guard ------------------------------------------------------------------------------------ */
+
+/* To be the one: on an attachment that qshm_open (INSTANCE, CREATE and ATTACH, size 0) gave. 1 = it holds the guard, until
+ * it is detached; RECOVERED in `outcome` tells that the last holder ended without detaching. 0 = another one holds it.
+ * NOT_FOUND: the file was removed from outside; open again. `body` is told to whoever asks, at most 61376 bytes. A
+ * stopped process may be in the way: it is waited for for `patience_ms` (at most 1000), then BUSY; with 0 that gives 0. */
+QSHM_API int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size, void *outcome);
+/* Was the guard's file removed from outside? Then 1: others will not see this holder. */
+QSHM_API int32_t qshm_is_lost(uint32_t handle);
+
+/* Followed by the working directory and the body. */
+struct qshm_primary {
+    struct qshm_process process;
+    uint32_t cwd_size, body_size;
+};
+#define QSHM_PRIMARY_CAPACITY 65536u
+
+/* Who holds the guard of this name? 1 and what it says of itself; 2 and the process, as far as that can be seen, if it is
+ * releasing the guard just now; INCOMPATIBLE with the pid if it is of another version, or what it says is damaged; 0 if
+ * nobody does. Changes nothing. */
+QSHM_API int32_t qshm_primary(const void *key, uint32_t key_size, const void *directory, uint32_t directory_size,
+                              void *primary, uint32_t capacity, void *outcome);
+
+/* --- the `qshm` command ------------------------------------------------------------------------------------------- */
+
+/* The arguments of this process as the kernel has them, each ended by a NUL; returns the bytes needed. With the flag
+ * WITH_RUNTIME those of the runtime come first. */
+QSHM_API int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome);
+/* Runs a program: `arguments` are its name and arguments, each ended by a NUL. It inherits the description of this
+ * attachment: what that holds stays held while the program, or a child that it leaves behind, lives, unless the
+ * attachment is detached. Signals are passed on to it. Returns its pid; NOT_FOUND, or with `outcome` why not. One program
+ * at a time. */
+QSHM_API int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *outcome);
+/* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. */
+QSHM_API int32_t qshm_await(void);
 
 /* --- what exists -------------------------------------------------------------------------------------------------- */
 

@@ -56,6 +56,14 @@ export const bun: Adapter = {
     return process().env[name];
   },
 
+  args(): readonly string[] {
+    return process().argv.slice(2);
+  },
+
+  exit(code: number): void {
+    process().exit(code);
+  },
+
   onExit(hook: () => void): void {
     process().on("exit", hook);
   },

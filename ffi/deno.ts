@@ -13,6 +13,8 @@ interface DenoRuntime {
   UnsafePointerView: new (pointer: Address) => { getArrayBuffer(size: number): ArrayBuffer };
   permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
   env: { get(name: string): string | undefined };
+  args: readonly string[];
+  exit(code: number): void;
   build: { os: string; arch: string };
   unrefTimer(timer: number): void;
   errors: { NotCapable: new () => Error; PermissionDenied: new () => Error };
@@ -65,6 +67,14 @@ export const deno: Adapter = {
     // Reading without a grant would ask the user.
     const { state } = runtime().permissions.querySync({ name: "env", variable: name });
     return state === "granted" ? runtime().env.get(name) : undefined;
+  },
+
+  args(): readonly string[] {
+    return runtime().args;
+  },
+
+  exit(code: number): void {
+    runtime().exit(code);
   },
 
   onExit(hook: () => void): void {

@@ -50,6 +50,10 @@ export interface Adapter {
   startTimer(f: () => void, ms: number, ref: boolean): () => void;
   /** An environment variable, if it may be read without asking the user. */
   env(name: string): string | undefined;
+  /** The program's own arguments. */
+  args(): readonly string[];
+  /** Ends the process. */
+  exit(code: number): void;
   /** Calls `hook` at the end of the process, as far as the runtime tells of it. */
   onExit(hook: () => void): void;
   /**

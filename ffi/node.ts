@@ -70,6 +70,14 @@ export const node: Adapter = {
     return process().env[name];
   },
 
+  args(): readonly string[] {
+    return process().argv.slice(2);
+  },
+
+  exit(code: number): void {
+    process().exit(code);
+  },
+
   onExit(hook: () => void): void {
     process().on("exit", hook);
   },

@@ -10,6 +10,8 @@ export interface Process {
   readonly platform: string;
   readonly arch: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
+  readonly argv: readonly string[];
+  exit(code: number): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   emitWarning: (...warning: unknown[]) => void;
   on(event: "exit", listener: () => void): void;

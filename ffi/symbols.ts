@@ -49,6 +49,16 @@ export const SYMBOLS = {
     qshm_lock_owner: { parameters: ["u32", "out"], result: "i32" },
     qshm_force_unlock: { parameters: ["u32", "u32", "out"], result: "i32" },
   },
+  instance: {
+    qshm_elect: { parameters: ["u32", "f64", "in", "u32", "out"], result: "i32" },
+    qshm_is_lost: { parameters: ["u32"], result: "i32" },
+    qshm_primary: { parameters: ["in", "u32", "in", "u32", "out", "u32", "out"], result: "i32" },
+  },
+  command: {
+    qshm_arguments: { parameters: ["out", "u32", "out"], result: "i32" },
+    qshm_run: { parameters: ["u32", "in", "u32", "out"], result: "i32" },
+    qshm_await: { parameters: [], result: "i32" },
+  },
   inspect: {
     qshm_file_name: { parameters: ["u32", "in", "u32", "out"], result: "i32" },
     qshm_list: { parameters: ["in", "u32", "out", "u32", "out"], result: "i32" },

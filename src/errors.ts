@@ -7,6 +7,7 @@
 
 import { LoadError } from "../ffi/load.ts";
 import { ERROR_TABLE, type ErrorRow } from "./error_table.ts";
+import type { InstanceInfo } from "./single_instance/info.ts";
 
 /** What a {@linkcode QshmError} knows beyond its message. */
 export interface QshmErrorOptions extends ErrorOptions {
@@ -131,6 +132,35 @@ export class UnsupportedPlatformError extends QshmError {
 export class LibraryError extends QshmError {
   /** The name of the class. */
   override readonly name: string = "LibraryError";
+}
+
+/** Another process holds the guard. */
+export class AlreadyRunningError extends QshmError {
+  /** The name of the class. */
+  override readonly name: string = "AlreadyRunningError";
+  /** Who holds it; `undefined` if that does not say so: it is about to release, or of another version of qshm. */
+  readonly primary: InstanceInfo | undefined;
+  /** Its pid, if it can be seen from here. */
+  readonly pid: number | undefined;
+
+  /** Errors are made by the library. */
+  constructor(message: string, options: QshmErrorOptions & { readonly primary: InstanceInfo | undefined }) {
+    super(message, options);
+    this.primary = options.primary;
+    this.pid = options.pid;
+  }
+}
+
+/** Nobody holds the guard. */
+export class NotRunningError extends QshmError {
+  /** The name of the class. */
+  override readonly name: string = "NotRunningError";
+}
+
+/** What is to be told to another process is larger than there is room for. */
+export class MessageTooLargeError extends QshmError {
+  /** The name of the class. */
+  override readonly name: string = "MessageTooLargeError";
 }
 
 const CLASSES: Readonly<Record<string, typeof QshmError>> = {

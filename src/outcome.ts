@@ -22,9 +22,24 @@ export const CREATED = 1;
 /** A former user ended without detaching. */
 export const RECOVERED = 2;
 
+/** `IncompatibleError`: somebody uses it. */
+export const USED = 16;
+/** `qshm_arguments`: the list begins with the runtime's own. */
+export const WITH_RUNTIME = 32;
+
 /** What came out, beyond the result. */
 export function outcomeFlags(): number {
   return fields.getUint32(8, true);
+}
+
+/** The process that is in the way, or 0. */
+export function outcomePid(): number {
+  return fields.getUint32(4, true);
+}
+
+/** The system's error number, or 0. */
+export function outcomeErrno(): number {
+  return fields.getInt32(0, true);
 }
 
 /** Bytes of the payload. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { runtime } from "../ffi/load.ts";
 import { checkBoolean, checkOptions, checkTimeout } from "./validate.ts";
 
 /** How an asynchronous call waits. */
@@ -45,4 +46,38 @@ export function checkWait(options: WaitOptions | undefined): Wait {
 export function checkSyncWait(options: SyncWaitOptions | undefined): number {
   if (options === undefined) return Infinity;
   return checkTimeout(checkOptions(options, ["timeout"]).timeout);
+}
+
+/** ms between two looks of {@linkcode poll}, on average. */
+const INTERVAL = 10;
+
+/**
+ * Looks now, and then about every 10 ms, until `look` gives something or throws. When time is up it is called for the
+ * last time, and must do one or the other.
+ */
+export function poll<T>({ timeout, signal, ref }: Wait, look: (last: boolean) => T | undefined): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const deadline = performance.now() + timeout;
+  let cancelTimer: (() => void) | undefined;
+  const settle = (how: () => void): void => {
+    cancelTimer?.();
+    signal?.removeEventListener("abort", onAbort);
+    how();
+  };
+  const onAbort = (): void => settle(() => reject(signal?.reason));
+  const turn = (): void => {
+    try {
+      const now = performance.now();
+      const found = look(now >= deadline);
+      if (found !== undefined) return settle(() => resolve(found));
+      // With jitter, so that many who wait do not walk in step.
+      const pause = Math.min(INTERVAL * (0.5 + Math.random()), Math.max(deadline - now, 0));
+      cancelTimer = runtime().startTimer(turn, pause, ref);
+    } catch (error) {
+      settle(() => reject(error));
+    }
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  turn();
+  return promise;
 }

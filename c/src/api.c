@@ -110,21 +110,16 @@ static void release_memory(struct qshm__attachment *a)
     }
 }
 
-static struct qshm__attachment *find(uint32_t handle)
-{
-    struct qshm__attachment *a = qshm__handle_find(handle);
-    return a == NULL || a->neutralised ? NULL : a;
-}
-
 /* As JavaScript passes it to the entry points that are called most. */
 static struct qshm__attachment *find_hot(double handle)
 {
-    return find(handle >= 1 && handle <= INT32_MAX ? (uint32_t)handle : 0); /* which is nobody's; but it is a call */
+    return qshm__handle_attached(handle >= 1 && handle <= INT32_MAX ? (uint32_t)handle
+                                                                    : 0); /* which is nobody's; but it is a call */
 }
 
 static int32_t end(uint32_t handle, bool at_exit)
 {
-    struct qshm__attachment *a = find(handle);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
     if (a == NULL) {
         return QSHM_E_HANDLE;
     }
@@ -160,11 +155,12 @@ int32_t qshm_leave(uint32_t handle)
     return end(handle, true);
 }
 
-/* A thread that is still running may be inside the lock, or take it any moment: its attachments are left to the kernel,
- * which frees them once no thread can run any more (test: "exit_keeps_the_locks_of_other_threads"). */
+/* A thread that is still running may be inside the lock, or take it any moment, or do what its guard guards: its
+ * attachments are left to the kernel, which frees them once no thread can run any more (tests:
+ * "exit_keeps_the_locks_of_other_threads", "guard_of_another_thread_is_left_to_the_kernel"). */
 static bool leave_each(struct qshm__attachment *a, const void *context)
 {
-    bool others_lock = (a->holding || a->waiting_since != 0) && a->thread != *(const uintptr_t *)context;
+    bool others_lock = (a->holding || a->guards || a->waiting_since != 0) && a->thread != *(const uintptr_t *)context;
     if (!a->neutralised && !others_lock) {
         atomic_store_explicit(&a->handle, 0, memory_order_release);
         qshm__segment_leave(a, true);
@@ -182,7 +178,7 @@ __attribute__((destructor)) static void leave_all(void)
 
 void *qshm_payload(uint32_t handle)
 {
-    struct qshm__attachment *a = find(handle);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
     if (a == NULL || a->payload_size == 0) {
         return NULL;
     }
@@ -199,7 +195,7 @@ void *qshm_payload(uint32_t handle)
 static int find_range(uint32_t handle, double offset, const void *bytes, double size, bool writes,
                       struct qshm__attachment **out)
 {
-    struct qshm__attachment *a = find(handle);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
     if (a == NULL) {
         return QSHM_E_HANDLE;
     }
@@ -312,7 +308,7 @@ static int describe_owner(const struct qshm__attachment *a, struct qshm__lock_ow
 
 int32_t qshm_lock_owner(uint32_t handle, void *process)
 {
-    struct qshm__attachment *a = find(handle);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
     if (a == NULL) {
         return QSHM_E_HANDLE;
     }
@@ -321,6 +317,6 @@ int32_t qshm_lock_owner(uint32_t handle, void *process)
 
 int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *process)
 {
-    WITH_LOCK(find(handle),
+    WITH_LOCK(qshm__handle_attached(handle),
               process == NULL ? QSHM_E_ARGUMENT : describe_owner(a, qshm__lock_force(a, expected_id), process));
 }

@@ -152,6 +152,12 @@ struct qshm__attachment *qshm__handle_find(uint32_t handle)
     return found ? attachment : NULL;
 }
 
+struct qshm__attachment *qshm__handle_attached(uint32_t handle)
+{
+    struct qshm__attachment *attachment = qshm__handle_find(handle);
+    return attachment == NULL || attachment->neutralised ? NULL : attachment;
+}
+
 struct qshm__attachment *qshm__handle_each(bool (*visit)(struct qshm__attachment *, const void *), const void *context)
 {
     check_process();

@@ -33,6 +33,7 @@ struct qshm__attachment {
     uint64_t device, inode;
     char name[QSHM_NAME_CAPACITY];
     bool persistent, read_only;
+    bool guards; /* holds byte P: guard.c */
 
     struct qshm__control *control;
     uint64_t control_size;
@@ -53,8 +54,10 @@ struct qshm__attachment *qshm__handle_reserve(void);
 uint32_t qshm__handle_publish(struct qshm__attachment *attachment);
 /* Gives a reserved or published attachment back. */
 void qshm__handle_free(struct qshm__attachment *attachment);
-/* The attachment of a handle, or NULL. */
+/* The attachment of a handle, also one that is detached and only keeps a view's range mapped; or NULL. */
 struct qshm__attachment *qshm__handle_find(uint32_t handle);
+/* The attachment of a handle, or NULL if it is detached. */
+struct qshm__attachment *qshm__handle_attached(uint32_t handle);
 /* Calls `visit` for every attachment; stops when that returns true, and returns the attachment it stopped at. */
 struct qshm__attachment *qshm__handle_each(bool (*visit)(struct qshm__attachment *, const void *), const void *context);
 

@@ -38,6 +38,7 @@ uint64_t qshm__fingerprint(uint32_t kind)
         offsetof(struct qshm__control, value_current),
         offsetof(struct qshm__control, permits_total),
         offsetof(struct qshm__control, reign),
+        offsetof(struct qshm__control, holder),
         offsetof(struct qshm__control, key_size),
         offsetof(struct qshm__control, bells),
         sizeof(struct qshm__bell),
@@ -48,6 +49,7 @@ uint64_t qshm__fingerprint(uint32_t kind)
         QSHM_PERMIT_RECORDS,
         QSHM_MESSAGES,
         QSHM_INFO_SIZE,
+        QSHM_STORED_CWD,
     };
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
@@ -91,6 +93,9 @@ bool qshm__names_id(const struct qshm__control *control, uint32_t kind, uint32_t
         }
     }
     if (kind == QSHM_KIND_INSTANCE) {
+        if (atomic_load_explicit(&control->holder, memory_order_relaxed) == id) {
+            return true;
+        }
         const struct qshm__instance_part *part = (const void *)(control + 1);
         for (unsigned i = 0; i < QSHM_MESSAGES; i++) {
             if (high_half_is(&part->message[i].state, id)) {

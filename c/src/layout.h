@@ -67,6 +67,7 @@ enum {
     QSHM_PERMIT_RECORDS = 256,
     QSHM_MESSAGES = 64,
     QSHM_INFO_SIZE = 65536,
+    QSHM_STORED_CWD = 4096,
     QSHM_STORED_KEY = 2048,
     QSHM_CODEC_NAME = 64,
 };
@@ -102,7 +103,7 @@ struct qshm__control {
     _Atomic uint32_t closing;
     _Atomic uint32_t message_head;
     _Atomic uint32_t message_tail;
-    _Atomic uint32_t info_size;
+    _Atomic uint32_t holder; /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
 
     _Alignas(1024) uint32_t key_size; /* the key as it was given, for listings; cut to QSHM_STORED_KEY bytes */
     char key[QSHM_STORED_KEY];
@@ -116,9 +117,22 @@ struct qshm__semaphore_part {
     struct qshm__ticket ticket[QSHM_PERMIT_RECORDS];
 };
 
+/* What a guard's holder says of itself. Written by the holder only, read by everybody; see guard.c. */
+struct qshm__holder_info {
+    uint32_t pid; /* a hint, in the holder's PID namespace */
+    uint32_t cwd_size;
+    uint32_t body_size;
+    uint32_t reserved;
+    double started;         /* of that process, ms since 1970 */
+    uint64_t pid_namespace; /* 0: unknown */
+    uint64_t reserved_tail[4];
+    char cwd[QSHM_STORED_CWD];
+    uint8_t body[QSHM_INFO_SIZE - 64 - QSHM_STORED_CWD]; /* of no meaning to this library */
+};
+
 struct qshm__instance_part {
     struct qshm__message message[QSHM_MESSAGES];
-    uint8_t info[QSHM_INFO_SIZE];
+    struct qshm__holder_info info;
 };
 
 #define QSHM__AT(type, field, offset) _Static_assert(offsetof(struct qshm__##type, field) == (offset), #type "." #field)
@@ -164,13 +178,18 @@ QSHM__AT(control, reign, 448);
 QSHM__AT(control, closing, 452);
 QSHM__AT(control, message_head, 456);
 QSHM__AT(control, message_tail, 460);
-QSHM__AT(control, info_size, 464);
+QSHM__AT(control, holder, 464);
 QSHM__AT(control, key_size, 1024);
 QSHM__AT(control, key, 1028);
 QSHM__AT(control, bells, 4096);
 QSHM__SIZE(control, 8192);
 QSHM__SIZE(semaphore_part, 6144);
 QSHM__AT(semaphore_part, ticket, 2048);
+QSHM__SIZE(holder_info, 65536);
+QSHM__AT(holder_info, started, 16);
+QSHM__AT(holder_info, pid_namespace, 24);
+QSHM__AT(holder_info, cwd, 64);
+QSHM__AT(holder_info, body, 4160);
 QSHM__SIZE(instance_part, 69632);
 QSHM__AT(instance_part, info, 4096);
 

@@ -110,6 +110,11 @@ uint64_t qshm__os_random(void);
 const char *qshm__os_environment(const char *name);
 void qshm__os_print(const char *text, size_t size); /* to stderr */
 
+/* Names the PID namespace of this process; 0 if it cannot be known. */
+uint64_t qshm__os_pid_namespace(void);
+/* The working directory, not terminated; returns its length, 0 if it has no name (any more) or does not fit. */
+uint32_t qshm__os_working_directory(char *path, size_t capacity);
+
 /* When a process started, in ms since 1970; 0 if it cannot be known. */
 double qshm__os_process_started(uint32_t pid);
 /* Which process holds a lock inside the range on this file? 0 if none that can be seen. `only` limits the search to

@@ -1,5 +1,5 @@
 /*
- * os_linux_process.c - who holds a lock, and since when a process runs: read from /proc.
+ * os_linux_process.c - who holds a lock, since when a process runs, and where: read from /proc.
  *
  * The kernel does not tell which process owns an open file description's lock (fcntl gives pid -1), but
  * /proc/PID/fdinfo/FD lists the locks of each description that a process has open. That is the only witness used here:
@@ -72,6 +72,19 @@ double qshm__os_process_started(uint32_t pid)
     double booted = (double)(real.tv_sec - boot.tv_sec) * 1e3 + (double)(real.tv_nsec - boot.tv_nsec) / 1e6;
     double started = booted + (double)ticks * 1e3 / (double)sysconf(_SC_CLK_TCK);
     return (double)(int64_t)(started / 10) * 10; /* the kernel counts in 10 ms */
+}
+
+uint64_t qshm__os_pid_namespace(void)
+{
+    QSHM_CALL_VOID("statx");
+    struct statx found;
+    return syscall(SYS_statx, AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &found) == 0 ? found.stx_ino : 0;
+}
+
+uint32_t qshm__os_working_directory(char *path, size_t capacity)
+{
+    QSHM_CALL_VOID("getcwd");
+    return getcwd(path, capacity) != NULL && path[0] == '/' ? (uint32_t)strlen(path) : 0;
 }
 
 struct search {

@@ -32,13 +32,14 @@
 #include "../qshm.h"
 #include "fault.h"
 #include "file.h"
+#include "guard.h"
 #include "liveness.h"
 #include "lock.h"
 #include "removal.h"
 
 /* --- what stands at a name ---------------------------------------------------------------------------------------- */
 
-enum found { GONE, USED, KEPT }; /* nothing there (any more), in use, or persistent and in use by nobody */
+enum found { GONE, USED, KEPT }; /* nothing there (any more), in use, or in use by nobody but to be kept */
 
 struct existing {
     int fd; /* holds R unless GONE */
@@ -71,7 +72,10 @@ static int settle_name(const struct qshm__directory *directory, const char *name
         if (r >= 0) {
             bool used = r == 1;
             r = qshm__file_classify(existing->fd, &existing->file, kind, &existing->seen, failure);
-            if (r == 0 && (used || existing->seen.persistent)) {
+            /* A guard that nobody holds is attached to as it is: it tells its next holder how the last one ended. */
+            bool kept = existing->seen.persistent ||
+                        (kind == QSHM_KIND_INSTANCE && existing->seen.state == QSHM_LIVE && !to_create);
+            if (r == 0 && (used || kept)) {
                 return used ? USED : KEPT;
             }
         }
@@ -287,6 +291,7 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
     if (r == USED || r == KEPT) {
         qshm__file_let_go(&existing.fd);
         bool usable = existing.seen.state == QSHM_LIVE;
+        result->flags = r == USED && !usable ? QSHM_USED : 0;
         return usable ? qshm__fail_check(failure, QSHM_E_ALREADY_EXISTS, r == USED ? "is in use" : "is persistent")
                       : qshm__file_incompatible(&existing.seen, failure);
     }
@@ -330,12 +335,14 @@ static int attach(struct qshm__attachment *attachment, struct qshm__directory *d
     if (r < 0) {
         return r;
     }
+    bool used = r == USED;
     int others = qshm__os_range_held(existing.fd, QSHM_RANGE_A, QSHM_IDS, NULL); /* observers do not count themselves */
     attachment->fd = existing.fd;
     attachment->read_only = (request->how & QSHM_READ_ONLY) != 0;
     if (others < 0) {
         r = qshm__fail_call(failure, "fcntl", others);
     } else if (existing.seen.state != QSHM_LIVE) {
+        result->flags = used ? QSHM_USED : 0;
         r = qshm__file_incompatible(&existing.seen, failure);
     } else {
         r = check_size(request, existing.seen.size, result, failure);
@@ -464,6 +471,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
 {
     struct qshm__failure ignored;
     if (attachment->id != 0) {
+        qshm__guard_release(attachment);
         qshm__lock_abandon(attachment, at_exit);
         QSHM_POINT("lock left");
         double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;
@@ -476,7 +484,8 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         QSHM_POINT("last");
         if (!registered) {
             qshm__trace("left %s to its next user: the registry lock is held", attachment->name);
-        } else if (!attachment->persistent && qshm__anybody_attached(attachment->fd, &ignored) == 0 &&
+        } else if (!attachment->persistent && !qshm__guard_has_trace(attachment) &&
+                   qshm__anybody_attached(attachment->fd, &ignored) == 0 &&
                    qshm__file_is_named(attachment->directory, attachment->name, &file, &ignored) == 1) {
             qshm__os_unlink(attachment->directory, attachment->name);
             qshm__trace("removed %s: its last user detached", attachment->name);

@@ -280,7 +280,8 @@ static bool name_id(struct qshm__control *control, uint32_t kind, int i, uint32_
             return kind != QSHM_KIND_MEMORY;
     case 7: if (kind == QSHM_KIND_VALUE) control->value_pin = id;
             if (kind == QSHM_KIND_SEMAPHORE) semaphore->ticket[0].claim = high | 2;
-            return kind == QSHM_KIND_VALUE || kind == QSHM_KIND_SEMAPHORE;
+            if (kind == QSHM_KIND_INSTANCE) control->holder = id;
+            return kind != QSHM_KIND_MEMORY;
     case 8: if (kind == QSHM_KIND_SEMAPHORE) semaphore->ticket[QSHM_PERMIT_RECORDS - 1].claim = high;
             return kind == QSHM_KIND_SEMAPHORE;
     default: return false;

@@ -157,7 +157,7 @@ static const struct field {
     FIELD(lock_holder), FIELD(revision), FIELD(value_current), FIELD(value_stamp), FIELD(value_length),
     FIELD(value_writer), FIELD(value_capacity), FIELD(value_pin), FIELD(value_codec), FIELD(permits_total),
     FIELD(next_ticket), FIELD(permits_max), FIELD(reign), FIELD(closing), FIELD(message_head), FIELD(message_tail),
-    FIELD(info_size), FIELD(key_size), FIELD(key), FIELD(bells),
+    FIELD(holder), FIELD(key_size), FIELD(key), FIELD(bells),
 #undef FIELD
 };
 enum { FIELDS = sizeof fields / sizeof *fields, FILLINGS = 6 };

@@ -1,0 +1,56 @@
+/*
+ * command.c - the entry points of the `qshm` command. The system's part stands in os_linux_command.c.
+ */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../qshm.h"
+#include "error.h"
+#include "handle.h"
+#include "outcome.h"
+
+int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome)
+{
+    struct qshm_outcome *out = outcome;
+    if (out == NULL || !qshm__is_buffer(bytes, capacity)) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(out);
+    struct qshm__failure failure = {0};
+    bool complete;
+    int r = qshm__os_arguments(bytes, capacity, &complete);
+    out->flags = complete ? QSHM_WITH_RUNTIME : 0;
+    return r < 0 ? qshm__outcome_finish(out, qshm__fail_call(&failure, "open", r), &failure) : r;
+}
+
+int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *outcome)
+{
+    struct qshm_outcome *out = outcome;
+    if (out == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(out);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    if (arguments == NULL || size == 0 || ((const char *)arguments)[size - 1] != '\0') {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__failure failure = {0};
+    char *copy = malloc(size); /* it stays ours while the child, in our memory, reads it */
+    if (copy == NULL) {
+        return qshm__outcome_finish(out, qshm__fail_check(&failure, QSHM_E_RESOURCES, "memory is out"), &failure);
+    }
+    memcpy(copy, arguments, size);
+    int r = qshm__os_run_command(copy, size, a->fd);
+    free(copy);
+    return r < 0 ? qshm__outcome_finish(out, qshm__fail_call(&failure, "execve", r), &failure) : r;
+}
+
+int32_t qshm_await(void)
+{
+    return qshm__os_await_command();
+}

@@ -1,0 +1,273 @@
+/*
+ * guard.c - the single-instance guard: who is the one, what it says of itself, and whether the last one crashed.
+ *
+ * Owns: byte P of a guard's file, `holder` in the control block, and the info area.
+ *
+ *   elect    attached already; take R; is the name still this file, and P free? Then write the info, store our id in
+ *            `holder`, lock P, free R.
+ *   release  clear `holder`; unlock P.
+ *   look     P held, and `holder` names a living id before and after the info was read: then that is the one.
+ *
+ * Invariants
+ *  - P is locked only by a holder of R whose file still bears the name: on an unlinked file a second one could be
+ *    elected beside the first (point "attached to guard"; test: "guard_is_not_elected_on_an_unlinked_file").
+ *  - Info is complete before P is held, and `holder` is zero while it is written: who sees P held sees the info of its
+ *    holder or none, never a former one's (point "info published"; test: "guard_info_is_never_stale").
+ *  - `holder` is cleared before P is free. So a `holder` that is found when P is free died: `recovered`. The file of a
+ *    dead guard is therefore never removed but by the release of its next holder, and no sweep touches it.
+ *
+ * Failure story: killed before P is locked, nobody was the one, and the next is told of a crash; after it, P goes with
+ * the process. Killed between clearing `holder` and the end of the release, everything had been given up in order, and
+ * the next is told of nothing. A holder that is stopped still holds. One stopped inside R keeps others out for as
+ * long: they report BUSY with its pid, and never run unguarded.
+ */
+#include "guard.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../qshm.h"
+#include "directory.h"
+#include "fault.h"
+#include "file.h"
+#include "liveness.h"
+#include "names.h"
+#include "os.h"
+#include "outcome.h"
+
+_Static_assert(sizeof(struct qshm_primary) == 40, "part of the ABI");
+
+static struct qshm__instance_part *part_of(struct qshm__control *control)
+{
+    return (struct qshm__instance_part *)(control + 1);
+}
+
+/* --- election ----------------------------------------------------------------------------------------------------- */
+
+static void publish(struct qshm__attachment *a, const void *body, uint32_t body_size)
+{
+    struct qshm__holder_info *info = &part_of(a->control)->info;
+    atomic_store_explicit(&a->control->holder, 0, memory_order_seq_cst);
+    QSHM_POINT("info withdrawn");
+    info->pid = qshm__os_pid();
+    info->started = qshm__os_process_started(info->pid);
+    info->pid_namespace = qshm__os_pid_namespace();
+    info->cwd_size = qshm__os_working_directory(info->cwd, sizeof info->cwd);
+    info->body_size = body_size;
+    if (body_size > 0) {
+        memcpy(info->body, body, body_size);
+    }
+    QSHM_POINT("info written");
+    atomic_store_explicit(&a->control->holder, a->id, memory_order_seq_cst);
+}
+
+/* Under R: 1 if we are the one now, 0 if somebody else is. */
+static int take(struct qshm__attachment *a, const void *body, uint32_t body_size, uint32_t *flags,
+                struct qshm__failure *failure)
+{
+    struct qshm__stat file = {.device = a->device, .inode = a->inode};
+    int r = qshm__file_is_named(a->directory, a->name, &file, failure);
+    if (r <= 0) {
+        return r < 0 ? r : qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was removed from outside");
+    }
+    r = qshm__os_range_held(a->fd, QSHM_RANGE_P, 1, NULL);
+    if (r != 0) {
+        return r < 0 ? qshm__fail_call(failure, "fcntl", r) : 0;
+    }
+    bool recovered = atomic_load_explicit(&a->control->holder, memory_order_seq_cst) != 0;
+    publish(a, body, body_size);
+    QSHM_POINT("info published");
+    r = qshm__os_lock_range(a->fd, QSHM_EXCLUSIVE, QSHM_RANGE_P, 1);
+    if (r < 0) {                                /* EAGAIN: somebody who does not keep to the protocol was faster */
+        uint32_t trace = recovered ? a->id : 0; /* whoever comes next is to learn of the crash, as we would have */
+        atomic_store_explicit(&a->control->holder, trace, memory_order_seq_cst);
+        return r == -EAGAIN ? 0 : qshm__fail_call(failure, "fcntl", r);
+    }
+    QSHM_POINT("guard held");
+    a->guards = true;
+    a->thread = qshm__os_thread();
+    atomic_fetch_add_explicit(&a->control->reign, 1, memory_order_seq_cst);
+    *flags = recovered ? QSHM_RECOVERED : 0;
+    qshm__trace("guards %s as id %u%s", a->name, a->id, recovered ? ": the last holder crashed" : "");
+    return 1;
+}
+
+int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size, void *outcome)
+{
+    struct qshm_outcome *out = outcome;
+    if (out == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(out);
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    if (a->kind != QSHM_KIND_INSTANCE || a->id == 0 || a->guards || !qshm__is_buffer(body, body_size) ||
+        body_size > sizeof part_of(a->control)->info.body || !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__failure failure = {0};
+    QSHM_POINT("attached to guard");
+    int r = qshm__os_range_held(a->fd, QSHM_RANGE_P, 1, NULL);
+    if (r != 0) { /* held: that is known without R, also when a stopped process has it */
+        return r == 1 ? 0 : qshm__outcome_finish(out, qshm__fail_call(&failure, "fcntl", r), &failure);
+    }
+    r = qshm__registry_lock(a->fd, patience_ms == 0 ? 0 : qshm__os_now() + patience_ms, &failure);
+    if (r == QSHM_E_BUSY && patience_ms == 0) {
+        return 0;
+    }
+    if (r == 0) {
+        r = take(a, body, body_size, &out->flags, &failure);
+        qshm__registry_unlock(a->fd);
+    }
+    return qshm__outcome_finish(out, r, &failure);
+}
+
+void qshm__guard_release(struct qshm__attachment *a)
+{
+    if (!a->guards) {
+        return;
+    }
+    atomic_store_explicit(&a->control->holder, 0, memory_order_seq_cst);
+    QSHM_POINT("info cleared");
+    /* The kernel may want memory even for this: closing the description will do it as well. */
+    qshm__os_unlock_range(a->fd, QSHM_RANGE_P, 1);
+    a->guards = false;
+    QSHM_POINT("guard released");
+    qshm__trace("released guard %s", a->name);
+}
+
+bool qshm__guard_has_trace(const struct qshm__attachment *a)
+{
+    return a->kind == QSHM_KIND_INSTANCE && atomic_load_explicit(&a->control->holder, memory_order_seq_cst) != 0;
+}
+
+int32_t qshm_is_lost(uint32_t handle)
+{
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    struct qshm__failure ignored;
+    struct qshm__stat file = {.device = a->device, .inode = a->inode};
+    /* What cannot be found out is no loss: the next look may tell. */
+    return qshm__file_is_named(a->directory, a->name, &file, &ignored) == 0;
+}
+
+/* --- looking from outside ----------------------------------------------------------------------------------------- */
+
+static int read_at(int fd, void *bytes, size_t size, uint64_t offset, struct qshm__failure *failure)
+{
+    int r = qshm__os_read(fd, bytes, size, offset);
+    return r < 0 ? qshm__fail_call(failure, "pread", r) : r == (int)size;
+}
+
+/* Copies what the holder says of itself. 1, or 0 if there is nothing to be believed at the moment. */
+static int read_info(int fd, uint64_t control_offset_of_info, struct qshm__holder_info *info, uint32_t *holder,
+                     struct qshm__failure *failure)
+{
+    const uint64_t holder_at = offsetof(struct qshm__control, holder);
+    uint32_t after;
+    int r = read_at(fd, holder, sizeof *holder, holder_at, failure);
+    if (r != 1 || *holder == 0 || !qshm__is_alive(fd, 0, *holder)) {
+        return r < 0 ? r : 0;
+    }
+    r = read_at(fd, info, sizeof *info, control_offset_of_info, failure);
+    QSHM_POINT("info read");
+    r = r != 1 ? r : read_at(fd, &after, sizeof after, holder_at, failure);
+    if (r != 1 || after != *holder || info->cwd_size > sizeof info->cwd || info->body_size > sizeof info->body) {
+        return r < 0 ? r : 0;
+    }
+    int held = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
+    return held < 0 ? qshm__fail_call(failure, "fcntl", held) : held;
+}
+
+/* A pid is told only if that process is seen to hold P: the one that the info names, else any, such as the command of a
+ * wrapper that was killed. */
+static void find_process(const struct qshm__stat *file, uint32_t hinted, struct qshm_process *process)
+{
+    uint32_t pid = hinted == 0 ? 0 : qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, hinted);
+    process->pid = pid != 0 ? pid : qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, 0);
+    process->started = process->pid != 0 ? qshm__os_process_started(process->pid) : 0;
+    process->alive = 1;
+}
+
+enum { LOOKS = 5 };
+static const double pause_between_looks = 1; /* ms: an election or a release writes its words in microseconds */
+
+static int look(int fd, const struct qshm__stat *file, struct qshm_primary *primary, uint8_t *text,
+                struct qshm__failure *failure)
+{
+    struct qshm__contents seen;
+    struct qshm__holder_info info;
+    for (int looks = 0; looks < LOOKS; looks++) {
+        int r = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
+        if (r <= 0) {
+            return r < 0 ? qshm__fail_call(failure, "fcntl", r) : 0;
+        }
+        r = qshm__file_classify(fd, file, QSHM_KIND_INSTANCE, &seen, failure);
+        if (r < 0) {
+            return r;
+        }
+        if (seen.state != QSHM_LIVE) {
+            failure->pid = qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, 0);
+            return qshm__file_incompatible(&seen, failure);
+        }
+        uint64_t info_at = sizeof(struct qshm__control) + offsetof(struct qshm__instance_part, info);
+        uint32_t holder;
+        r = read_info(fd, info_at, &info, &holder, failure);
+        if (r < 0) {
+            return r;
+        }
+        if (r == 1) {
+            primary->process.id = holder;
+            find_process(file, info.pid, &primary->process);
+            primary->cwd_size = info.cwd_size;
+            primary->body_size = info.body_size;
+            memcpy(text, info.cwd, info.cwd_size);
+            memcpy(text + info.cwd_size, info.body, info.body_size);
+            return 1;
+        }
+        qshm__os_sleep(pause_between_looks);
+    }
+    find_process(file, 0, &primary->process);
+    return 2;
+}
+
+int32_t qshm_primary(const void *key, uint32_t key_size, const void *directory, uint32_t directory_size, void *primary,
+                     uint32_t capacity, void *outcome)
+{
+    struct qshm_outcome *out = outcome;
+    if (out == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(out);
+    if (!qshm__is_buffer(key, key_size) || !qshm__is_buffer(directory, directory_size) || primary == NULL ||
+        capacity < QSHM_PRIMARY_CAPACITY) {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__failure failure = {0};
+    char name[QSHM_NAME_CAPACITY];
+    int r = qshm__file_name(QSHM_KIND_INSTANCE, key, key_size, name);
+    if (r < 0) {
+        return qshm__outcome_finish(out, r, &failure);
+    }
+    struct qshm__directory place;
+    r = qshm__directory_open(&place, directory, directory_size, false, &failure);
+    qshm__outcome_set_path(out, place.path, name);
+    if (r < 0) {
+        return r == QSHM_E_NOT_FOUND ? 0 : qshm__outcome_finish(out, r, &failure);
+    }
+    int fd;
+    struct qshm__stat file;
+    r = qshm__file_open(&place, name, false, &fd, &file, &failure);
+    if (r == 0 && fd >= 0) {
+        struct qshm_primary *header = primary;
+        *header = (struct qshm_primary){0};
+        r = look(fd, &file, header, (uint8_t *)(header + 1), &failure);
+        qshm__os_close(fd);
+    }
+    qshm__directory_close(&place);
+    return qshm__outcome_finish(out, r, &failure);
+}
