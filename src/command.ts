@@ -8,7 +8,7 @@
 import { loadedPath, native, runtime } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
 import { withLibrary } from "./errors.ts";
-import { outcome, outcomeErrno, outcomeError, outcomeFlags, WITH_RUNTIME } from "./outcome.ts";
+import { outcome, outcomeErrno, outcomeError, outcomeFlags, outcomeWhy, WITH_RUNTIME } from "./outcome.ts";
 import { attachmentOf, type SingleInstance } from "./single_instance/single_instance.ts";
 
 let functions: Group<"command"> | undefined;
@@ -36,7 +36,12 @@ export function kernelArguments(): { readonly args: readonly Uint8Array[]; reado
   return { args, withRuntime: (outcomeFlags() & WITH_RUNTIME) !== 0 };
 }
 
-/** Why a program cannot be run. */
+/** The program's arguments, as the runtime tells them. */
+export function programArguments(): readonly string[] {
+  return runtime().args();
+}
+
+/** A program cannot be run; the message is the system's. */
 export class RunError extends Error {
   override readonly name = "RunError";
   /** The system's error number. */
@@ -67,8 +72,8 @@ export function runCommand(guard: SingleInstance, command: readonly Uint8Array[]
   }
   const result = library().qshm_run(attachment.handle("run under"), block, block.length, outcome);
   if (result < 0) {
-    const error = outcomeError(result, "run a command under", "instance", attachment.key);
-    throw outcomeErrno() === 0 ? error : new RunError(error.message, outcomeErrno());
+    if (outcomeErrno() !== 0) throw new RunError(outcomeWhy(), outcomeErrno());
+    throw outcomeError(result, "run a command under", "instance", attachment.key);
   }
   const status = library().qshm_await();
   if (status < 0) throw attachment.error(status, "wait for the command of");

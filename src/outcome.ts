@@ -42,6 +42,11 @@ export function outcomeErrno(): number {
   return fields.getInt32(0, true);
 }
 
+/** What the system, or a check, said. */
+export function outcomeWhy(): string {
+  return text(WHY);
+}
+
 /** Bytes of the payload. */
 export function outcomeSize(): number {
   return fields.getFloat64(16, true);

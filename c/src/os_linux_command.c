@@ -216,11 +216,21 @@ struct program {
     _Atomic int error; /* errno of a failed exec; the child's memory is ours */
 };
 
+static void inherit(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0) {
+        fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+    }
+}
+
 static void become(struct program *program)
 {
     restore_dispositions(program->ignored);
-    int flags = fcntl(program->inherited, F_GETFD);
-    fcntl(program->inherited, F_SETFD, flags & ~FD_CLOEXEC);
+    for (int fd = 0; fd <= 2; fd++) { /* Node marks them at its start */
+        inherit(fd);
+    }
+    inherit(program->inherited);
     sigprocmask(SIG_SETMASK, &program->mask, NULL);
     execve(program->path, program->arguments + 1, program->environment);
     if (errno == ENOEXEC) { /* a script without an interpreter line */

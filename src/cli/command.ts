@@ -1,0 +1,65 @@
+/**
+ * What a subcommand is, and how its arguments are read.
+ *
+ * @module
+ */
+
+import { parseArgs, type ParsedArgs, type ParseArgsOptionsConfig } from "node:util";
+import { UsageError } from "./exit_codes.ts";
+
+/** A subcommand. */
+export interface Command {
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** The whole help, without a newline at the end. */
+  readonly help: string;
+  /** Runs with the arguments behind the subcommand's name; gives the exit code. */
+  run(args: Arguments): number | Promise<number>;
+}
+
+/** Arguments as text, and as the kernel has them. */
+export interface Arguments {
+  readonly text: readonly string[];
+  readonly bytes: readonly Uint8Array[];
+}
+
+/** The options of every command. */
+export const COMMON = {
+  json: { type: "boolean" },
+  directory: { type: "string" },
+} as const satisfies ParseArgsOptionsConfig;
+
+/** The common options in a help text. */
+export const COMMON_HELP = `  --json            JSON on standard output
+  --directory=PATH  where the segments are (default: QSHM_DIRECTORY, else /dev/shm/qshm-<uid>)
+  --help            this text`;
+
+/** Reads options and exactly `names.length` operands; a misspelt option is an error. */
+export function readArguments<T extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: T,
+  names: readonly string[],
+): { readonly values: ParsedArgs<T>["values"]; readonly operands: readonly string[] } {
+  const { values, positionals } = asUsage(() => parseArgs({ args: [...args], options, allowPositionals: true }));
+  if (positionals.length < names.length) throw new UsageError(`${names[positionals.length]} is missing`);
+  if (positionals.length > names.length) {
+    throw new UsageError(`unexpected argument ${JSON.stringify(positionals[names.length])}`);
+  }
+  return { values, operands: positionals };
+}
+
+/** Turns a mistake in the command line into a {@linkcode UsageError}. */
+export function asUsage<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    // The first sentence says it; what follows is advice for programmers.
+    throw new UsageError(error.message.split(". ")[0]!);
+  }
+}
+
+/** The place that `--directory` names. */
+export function placeOf(directory: string | undefined): { directory?: string } {
+  return directory === undefined ? {} : { directory };
+}
