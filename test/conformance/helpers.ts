@@ -1,7 +1,8 @@
 /** What several suites need. Nothing here asks for a permission until it is called. */
 
 import assert from "node:assert/strict";
-import { QshmError, type SharedMemory } from "../../mod.ts";
+import { setTimeout } from "node:timers/promises";
+import { AlreadyRunningError, QshmError, type SharedMemory } from "../../mod.ts";
 
 /** Lets everything run that needs no timer and no I/O: what has not happened then was not done in the same turn. */
 export async function microtasks(): Promise<void> {
@@ -57,6 +58,35 @@ export function assertDomException(error: unknown, name: string, message?: RegEx
   assert.ok(error instanceof DOMException, `${error}`);
   assert.equal(error.name, name);
   if (message !== undefined) assert.match(error.message, message);
+}
+
+/** What a refused attempt to hold a guard is rejected with. */
+export async function refusalOf(promise: Promise<unknown>): Promise<AlreadyRunningError> {
+  const error = await rejectionOf(promise);
+  if (!(error instanceof AlreadyRunningError)) throw error;
+  return error;
+}
+
+/** Looks until something is so. The limit ends what would otherwise be a hang; nothing gets near it. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const began = performance.now(); !condition(); await setTimeout(1)) {
+    assert.ok(performance.now() - began < 60_000, `never: ${what}`);
+  }
+}
+
+/** Counts the listeners that a signal has. */
+export function countListeners(signal: AbortSignal): { count: number } {
+  const listeners = { count: 0 };
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => {
+    listeners.count++;
+    addEventListener.apply(signal, rest);
+  };
+  signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => {
+    listeners.count--;
+    removeEventListener.apply(signal, rest);
+  };
+  return listeners;
 }
 
 /** Is the lock free? Looked at through any attachment of the segment. */

@@ -19,11 +19,30 @@ export function randomBytes(random: Random, length: number): Uint8Array {
 
 /** Runs `f` with random numbers; whatever it throws names the seed. */
 export function withRandom(f: (random: Random) => void): void {
-  const random = new Random(seed());
-  console.error(`QSHM_SEED=${random.seed}`);
+  const random = newRandom();
   try {
     f(random);
   } catch (error) {
-    throw new Error(`With QSHM_SEED=${random.seed}: ${error instanceof Error ? error.stack : error}`, { cause: error });
+    throw seeded(random, error);
   }
+}
+
+/** As `withRandom`, for what waits. */
+export async function withRandomAsync(f: (random: Random) => Promise<void>): Promise<void> {
+  const random = newRandom();
+  try {
+    await f(random);
+  } catch (error) {
+    throw seeded(random, error);
+  }
+}
+
+function newRandom(): Random {
+  const random = new Random(seed());
+  console.error(`QSHM_SEED=${random.seed}`);
+  return random;
+}
+
+function seeded({ seed }: Random, error: unknown): Error {
+  return new Error(`With QSHM_SEED=${seed}: ${error instanceof Error ? error.stack : error}`, { cause: error });
 }

@@ -5,6 +5,12 @@ import { copying } from "./cases/copying.ts";
 import { dataView } from "./cases/data_view.ts";
 import { errors } from "./cases/errors.ts";
 import { forceUnlock } from "./cases/force_unlock.ts";
+import { guard } from "./cases/guard.ts";
+import { guardInfo } from "./cases/guard_info.ts";
+import { guardPlaces } from "./cases/guard_places.ts";
+import { guardRecovery } from "./cases/guard_recovery.ts";
+import { guardSafety } from "./cases/guard_safety.ts";
+import { guardWaits } from "./cases/guard_waits.ts";
 import { inspection } from "./cases/inspect.ts";
 import { keys } from "./cases/keys.ts";
 import { lifetime } from "./cases/lifetime.ts";
@@ -27,4 +33,10 @@ export const suites: readonly Suite[] = [
   errors,
   options,
   memorySafety,
+  guard,
+  guardInfo,
+  guardWaits,
+  guardRecovery,
+  guardPlaces,
+  guardSafety,
 ];

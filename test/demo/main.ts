@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { testDirectory } from "../support/directory.ts";
-import { commandOf, type RuntimeName } from "../support/runtimes.ts";
+import { commandOf, ROOT, type RuntimeName } from "../support/runtimes.ts";
 
 using directory = testDirectory();
 let failed = false;
@@ -40,11 +40,33 @@ function start(runtime: RuntimeName, program: string): Program {
   };
 }
 
+/** The command's exit status, and what it said, without a time of day. */
+async function qshm(...args: string[]): Promise<string> {
+  const child = spawn(`${ROOT}src/cli/launch.sh`, args, {
+    env: { ...process.env, PATH: `${ROOT}node_modules/.bin:${process.env.PATH}`, QSHM_DIRECTORY: directory.path },
+  });
+  const output: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => output.push(String(part)));
+  const [status] = await once(child, "close");
+  return `${status}: ${output.join("").trim().replace(/ \d{4}-.*/, "")}`;
+}
+
 function report(step: string, came: string, promised: string | RegExp): void {
   const ok = typeof promised === "string" ? came === promised : promised.test(came);
   failed ||= !ok;
   console.log(`${ok ? "ok    " : "FAILED"} ${step}: ${came}${ok ? "" : `, promised was ${promised}`}`);
 }
+
+const starters = (["deno", "bun", "node"] as const).map((runtime) => start(runtime, "./guard.ts"));
+const said = await Promise.all(starters.map((starter) => starter.line()));
+const first = starters[said.indexOf("runs")];
+report("Three start one guard at once", said.toSorted().join(", "), `process ${first?.child.pid} runs already, `.repeat(2) + "runs");
+await Promise.all(starters.map((starter) => starter === first ? starter.kill() : starter.end()));
+const next = start("bun", "./guard.ts");
+report("The one that ran is killed (kill -9); the next", await next.line(), "runs, and knows that the last one crashed");
+report("qshm run my-tool echo hello", await qshm("run", "my-tool", "echo", "hello"), `75: qshm: "my-tool" is held by process ${next.child.pid} since`);
+await next.end();
+report("It ends; qshm run my-tool echo hello", await qshm("run", "my-tool", "echo", "hello"), "0: hello");
 
 const writer = start("bun", "./write.ts");
 report("Bun", await writer.line(), 'created 1024 bytes and wrote "Hello from Bun"');
@@ -56,14 +78,6 @@ report("Node", await looker.line(), 'sees "Hello back from Deno"');
 await looker.end();
 await writer.end();
 report("All three have detached", directory.entries().join() || "nothing is left", "nothing is left");
-
-const starters = (["deno", "bun", "node"] as const).map((runtime) => start(runtime, "./once.ts"));
-const said = await Promise.all(starters.map((starter) => starter.line()));
-report("Three starts at once", [...said].sort().join(", "), "another instance runs, another instance runs, runs");
-await Promise.all(starters.map((starter, i) => said[i] === "runs" ? starter.kill() : starter.end()));
-const next = start("node", "./once.ts");
-report("The one that ran is killed (kill -9); the next start", await next.line(), "runs");
-await next.end();
 
 const owner = start("deno", "./own.ts");
 report("Deno", await owner.line(), "holds the lock");

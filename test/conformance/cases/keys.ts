@@ -6,7 +6,7 @@ import { freshKey, type Suite } from "../case.ts";
 import { bytesOf, thrownBy } from "../helpers.ts";
 
 /** Keys that are odd, but good. */
-const ODD = [
+export const ODD: readonly string[] = [
   ".",
   "..",
   "...",
@@ -42,7 +42,7 @@ const ODD = [
 ];
 
 /** Long ones: around the end of what a file name takes, and far beyond. */
-const LONG = [
+export const LONG: readonly string[] = [
   "a".repeat(179),
   "a".repeat(180),
   "a".repeat(181),
@@ -55,7 +55,7 @@ const LONG = [
 ];
 
 /** Groups of keys that must not meet each other. */
-const NEAR: readonly (readonly string[])[] = [
+export const NEAR: readonly (readonly string[])[] = [
   ["case", "Case", "CASE"],
   ["straße", "STRASSE", "strasse"],
   ["\u00e9", "e\u0301"],

@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { SharedMemory } from "../../../mod.ts";
 import { freshKey, type Suite } from "../case.ts";
-import { assertDomException, isFree, microtasks, rejectionOf, thrownBy, watch } from "../helpers.ts";
+import {
+  assertDomException,
+  countListeners,
+  isFree,
+  microtasks,
+  rejectionOf,
+  thrownBy,
+  watch,
+} from "../helpers.ts";
 
 /** A segment of which another attachment has the lock. */
 function held(): Disposable & { memory: SharedMemory; unlock(): void } {
@@ -19,21 +27,6 @@ function held(): Disposable & { memory: SharedMemory; unlock(): void } {
       owner.detach();
     },
   };
-}
-
-/** Counts the listeners that a signal has. */
-function countListeners(signal: AbortSignal): { count: number } {
-  const listeners = { count: 0 };
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => {
-    listeners.count++;
-    addEventListener.apply(signal, rest);
-  };
-  signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => {
-    listeners.count--;
-    removeEventListener.apply(signal, rest);
-  };
-  return listeners;
 }
 
 const WATCHDOG = { timeout: 60_000 };

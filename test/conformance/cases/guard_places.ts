@@ -1,0 +1,2 @@
+import type { Suite } from "../case.ts";
+export const guardPlaces: Suite = { name: "guard places", cases: [] };

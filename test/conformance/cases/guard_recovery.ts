@@ -1,0 +1,2 @@
+import type { Suite } from "../case.ts";
+export const guardRecovery: Suite = { name: "guard recovery", cases: [] };

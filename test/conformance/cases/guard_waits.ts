@@ -1,0 +1,2 @@
+import type { Suite } from "../case.ts";
+export const guardWaits: Suite = { name: "guard waits", cases: [] };
