@@ -1,8 +1,8 @@
 /** What has to be there before anything is measured: the rivals, in C and from the registry, and the package as shipped. */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { LIBRARY, ROOT, type RuntimeName } from "../support/runtimes.ts";
+import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { LIBRARY, ROOT } from "../support/runtimes.ts";
 
 const HERE = `${ROOT}test/bench/`;
 
@@ -23,13 +23,10 @@ export function compileRivals(directory: string): string {
   return program;
 }
 
-/** Compiles the package as Deno and Node get it; gives the entry point for a runtime. Bun takes the sources. */
-export function compilePackage(directory: string): (runtime: RuntimeName) => string {
-  const out = `${directory}/dist`;
-  const tsc = `${ROOT}node_modules/.bin/tsc`;
-  execFileSync(tsc, ["-p", `${ROOT}tsconfig.build.json`, "--outDir", out, "--declaration", "false"], { stdio: "inherit" });
-  mkdirSync(`${out}/ffi/lib`, { recursive: true });
-  cpSync(LIBRARY, `${out}/ffi/lib/linux-${process.arch}.so`);
+/** Builds the package as it is shipped; gives the path of its `mod.js`. */
+export function buildPackage(directory: string): string {
+  execFileSync("npm", ["run", "--silent", "dist"], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
+  cpSync(`${ROOT}dist`, `${directory}/dist`, { recursive: true });
   writeFileSync(`${directory}/package.json`, `{ "type": "module" }`);
-  return (runtime) => (runtime === "bun" ? `${ROOT}mod.ts` : `${out}/mod.js`);
+  return `${directory}/dist/mod.js`;
 }

@@ -13,10 +13,10 @@ export class Host {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  constructor({ command, args }: Command, plan: Plan) {
+  constructor({ command, args }: Command, plan: Plan, environment: Readonly<Record<string, string>> = {}) {
     this.#child = spawn(command, args, {
       stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, QSHM_DIRECTORY: plan.directory, DENO_NO_UPDATE_CHECK: "1" },
+      env: { ...process.env, QSHM_DIRECTORY: plan.directory, DENO_NO_UPDATE_CHECK: "1", ...environment },
     });
     this.#child.stdin!.on("error", () => {}); // it was killed
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
@@ -28,8 +28,8 @@ export class Host {
   }
 
   /** A process of `rivals.c`. */
-  static inC(plan: Plan, args: readonly string[] = []): Host {
-    return new Host({ command: plan.rivals, args }, plan);
+  static inC(plan: Plan, args: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Host {
+    return new Host({ command: plan.rivals, args }, plan, environment);
   }
 
   get pid(): number {

@@ -23,19 +23,31 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { testDirectory } from "../support/directory.ts";
 import type { RuntimeName } from "../support/runtimes.ts";
-import { compilePackage, compileRivals, installRivals } from "./build.ts";
+import { buildPackage, compileRivals, installRivals } from "./build.ts";
 import { type Options, parseOptions } from "./options.ts";
 import type { Group, Row } from "./row.ts";
 import { attachGroup } from "./rows/attach.ts";
 import { copyGroup } from "./rows/copy.ts";
 import { createGroup } from "./rows/create.ts";
 import { dataGroup } from "./rows/data.ts";
+import { guardGroup } from "./rows/guard.ts";
 import { lockGroup } from "./rows/lock.ts";
 import { recoveryGroup } from "./rows/recovery.ts";
+import { runGroup } from "./rows/run.ts";
 import { startGroup } from "./rows/start.ts";
 import { format, type Line, lineOf } from "./table.ts";
 
-const GROUPS: readonly Group[] = [lockGroup, createGroup, attachGroup, dataGroup, copyGroup, startGroup, recoveryGroup];
+const GROUPS: readonly Group[] = [
+  lockGroup,
+  guardGroup,
+  createGroup,
+  attachGroup,
+  dataGroup,
+  copyGroup,
+  startGroup,
+  runGroup,
+  recoveryGroup,
+];
 
 function selectRows(group: Group, runtime: RuntimeName, { rows }: Options): readonly Row[] {
   return group.rows.filter((row) =>
@@ -53,10 +65,9 @@ async function main(options: Options): Promise<void> {
   try {
     installRivals();
     const rivals = compileRivals(build);
-    const shippedFor = compilePackage(build);
+    const shipped = buildPackage(build);
     const lines: Line[] = [];
     for (const runtime of options.runtimes) {
-      const shipped = shippedFor(runtime);
       const own: Line[] = [];
       for (const group of GROUPS) {
         const rows = selectRows(group, runtime, options);

@@ -50,7 +50,7 @@ export interface Plan {
   readonly directory: string;
   /** The compiled `rivals.c`. */
   readonly rivals: string;
-  /** The package as it is shipped: its `mod.js`, or `mod.ts` in Bun. */
+  /** The package's `mod.js` as it is shipped. */
   readonly shipped: string;
 }
 

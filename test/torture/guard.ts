@@ -32,8 +32,9 @@ class Worker {
   readonly runtime: RuntimeName;
   readonly child: ChildProcess;
   readonly exited: Promise<unknown>;
-  /** It has asked, and waits for the answer: so it holds the guard. */
+  /** It has said that it holds the guard, and waits for the answer. */
   holds = false;
+  isUp = false;
   killed = false;
   #stderr = "";
 
@@ -97,23 +98,25 @@ class Torture {
   #onLine(worker: Worker, line: string): void {
     if (line.startsWith("v ")) this.violations.push(`${worker.runtime}: ${line.slice(2)}`);
     if (worker.killed) return;
+    worker.isUp = true;
+    if (line === "up") return;
     worker.holds = true;
     const { kills, random } = this.#options;
     const goOn = this.#done < kills && this.violations.length === 0;
     if (!goOn || --this.#untilKill > 0) return worker.answer(goOn);
     this.#untilKill = 1 + random.below(3);
-    const which = random.below(4);
-    if (which > 1) return this.#kill(worker); // it holds
+    const which = random.below(5);
+    if (which > 2) return this.#kill(worker); // it holds
     worker.answer(true);
     // This one somewhere behind its release; or any other, mostly while it asks.
-    const victim = which === 0 ? worker : random.of([...this.#contenders]);
-    if (victim.holds) this.#kill(victim);
-    else this.#killAfter(victim, random.below(30));
+    const others = [...this.#contenders].filter((other) => other !== worker && other.isUp && !other.killed);
+    const victim = which === 0 || others.length === 0 ? worker : random.of(others);
+    this.#killAfter(victim, random.below(30));
   }
 
   #killAfter(victim: Worker, turns: number): void {
     if (turns > 0) setImmediate(() => this.#killAfter(victim, turns - 1));
-    else if (!victim.killed && victim.child.exitCode === null) this.#kill(victim);
+    else if (!victim.killed && this.#contenders.has(victim)) this.#kill(victim);
   }
 
   #kill(victim: Worker): void {

@@ -2,9 +2,9 @@
  * One of the processes that hold, try, and wait for the same guard until they are killed, or that look who holds it, in
  * any runtime. Arguments: `contend` or `observe`, the journal's path, and a seed.
  *
- * What it does it writes to the journal, which all share, a line an event, at once; see guard_journal.ts. A contender
- * that holds may say so on stdout; the answer is a line, `q` means: leave. That I/O is blocking, so that a process is
- * where it says it is. An observer leaves when its input ends.
+ * What it does it writes to the journal, which all share, a line an event, at once; see guard_journal.ts. On stdout a
+ * contender says `up` when it begins, and, now and then, that it holds; the answer to that is a line, `q` means: leave.
+ * This I/O is blocking, so that a process is where it says it is. An observer leaves when its input ends.
  */
 
 import { openSync, readSync, writeSync } from "node:fs";
@@ -68,6 +68,7 @@ async function acquire(token: string): Promise<SingleInstance | undefined> {
 }
 
 async function contend(): Promise<void> {
+  writeSync(1, "up\n");
   for (let round = 0, goOn = true; goOn; round++) {
     const token = `${process.pid}-${round}`;
     log(`ask ${token}`);

@@ -1,6 +1,6 @@
 /**
  * What the package adds to the start of a script: whole runs of scripts, from start to exit, in turn with an empty one
- * whose time is subtracted. The package is taken as shipped: compiled for Deno and Node, in sources for Bun.
+ * whose time is subtracted. The package is taken as shipped.
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -19,6 +19,8 @@ function scripts({ shipped, directory }: Plan): Readonly<Record<string, string>>
     [EMPTY]: "",
     "script.import": `import ${JSON.stringify(shipped)};`,
     "script.tryCreate": `import { SharedMemory } from ${JSON.stringify(shipped)}; SharedMemory.tryCreate("start", 1);`,
+    "script.acquire": `import { SingleInstance } from ${JSON.stringify(shipped)};
+      const guard = await SingleInstance.acquire("start");`,
     "script.node:net": `import { createServer } from "node:net";
       const server = createServer().listen(${JSON.stringify(`${directory}/socket`)}, () => server.close());`,
   };
@@ -58,6 +60,17 @@ export const startGroup: Group = {
       name: "import + tryCreate",
       ours: "script.tryCreate",
       target: { atMost: { deno: 4e6, bun: 2e6, node: 5e6 } },
+    },
+    {
+      name: "import + acquire",
+      ours: "script.acquire",
+      target: { atMost: { deno: 4e6, bun: 2e6, node: 5e6 } },
+    },
+    {
+      name: "import + acquire / a guard by listening on a Unix socket",
+      ours: "script.acquire",
+      rival: "script.node:net",
+      target: { fasterBy: 5 },
     },
     {
       name: "import + tryCreate / node:net listen on a Unix socket",

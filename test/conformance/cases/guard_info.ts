@@ -224,7 +224,10 @@ export const guardInfo: Suite = {
       name: "values nested a thousand deep arrive",
       async run() {
         const text = "[".repeat(1000) + '{"a":'.repeat(1000) + "0" + "}".repeat(1000) + "]".repeat(1000);
-        assert.equal(JSON.stringify((await told({ data: JSON.parse(text) })).data), text);
+        const name = freshKey();
+        using _guard = await SingleInstance.acquire(name, { data: JSON.parse(text) });
+        using running = await SingleInstance.connect(name);
+        assert.equal(JSON.stringify(running.info.data), text);
       },
     },
     {
@@ -549,9 +552,9 @@ export const guardInfo: Suite = {
     {
       name: "args that do not fit are marked also where data leaves least",
       async run() {
-        for (const left of [2, 6]) {
-          const data = new Uint8Array(CAPACITY - OVERHEAD - left);
-          assert.deepEqual((await told({ data, args: ["an argument"] })).args, ["…"], `${left} bytes left`);
+        for (const size of [MOST_DATA - 4, MOST_DATA]) {
+          const { args } = await told({ data: new Uint8Array(size), args: ["an argument"] });
+          assert.deepEqual(args, ["…"], `${size} bytes of data`);
         }
       },
     },
