@@ -1,2 +1,79 @@
-import type { Command } from "./command.ts";
-export const list: Command = { summary: "", help: "", run: () => 0 };
+/**
+ * `qshm list`: what exists.
+ *
+ * @module
+ */
+
+import { list as listSegments, type SegmentInfo } from "../../mod.ts";
+import { type Arguments, type Command, COMMON, COMMON_HELP, placeOf, readArguments } from "./command.ts";
+import { EXIT } from "./exit_codes.ts";
+import type { Holder } from "./holder.ts";
+import { print } from "./output.ts";
+import { guardOf, RECORD_HELP, record, state } from "./segment_text.ts";
+import { table } from "./table.ts";
+import { cut, quote, size } from "./text.ts";
+
+const HEADER = ["KIND", "KEY", "SIZE", "STATE", "ATTACHED", "HELD BY"];
+/** Longer keys are cut in the table. */
+const LONGEST_KEY = 64;
+const MOST_PIDS = 5;
+
+/** `qshm list`. */
+export const list: Command = {
+  summary: "list what exists, and who uses it",
+  help: `Usage: qshm list [OPTION...]
+
+Lists all segments of the directory. Changes nothing.
+
+STATE: live, somebody is attached; dead, nobody is, and the next create or attach reclaims it; kept, it is persistent;
+foreign, made by another version or no segment at all; corrupt, its control block is damaged. ATTACHED: how many times,
+and by which processes. HELD BY: who has the lock of a memory, or the guard of an instance. A "?" is a process that
+cannot be seen from here.
+
+${COMMON_HELP}
+
+With --json an array of ${RECORD_HELP}
+
+Exit status: 0, also if there is nothing; 64 wrong usage; 77 no permission.`,
+
+  async run({ text }: Arguments): Promise<number> {
+    const { values } = readArguments(text, COMMON, []);
+    const place = placeOf(values.directory);
+    const segments: [SegmentInfo, Holder | undefined][] = [];
+    for (const info of listSegments(place)) segments.push([info, await guardOf(info, place)]);
+    if (values.json === true) {
+      await print(JSON.stringify(segments.map(([info, holder]) => record(info, holder))));
+    } else if (segments.length === 0) {
+      await print(`nothing in ${quote(placeName(values.directory))}`);
+    } else {
+      await print(table([HEADER, ...segments.map(([info, holder]) => cells(info, holder))]));
+    }
+    return EXIT.ok;
+  },
+};
+
+function cells(info: SegmentInfo, holder: Holder | undefined): string[] {
+  return [
+    info.kind,
+    quote(cut(info.key, LONGEST_KEY)),
+    info.size === 0 ? "-" : size(info.size),
+    state(info),
+    attached(info),
+    holder === undefined ? lockedBy(info) : guardedBy(holder),
+  ];
+}
+
+function attached({ attached }: SegmentInfo): string {
+  if (attached.length === 0) return "-";
+  const pids = attached.slice(0, MOST_PIDS).map(({ pid }) => pid ?? "?");
+  return `${attached.length}: ${pids.join(", ")}${attached.length > MOST_PIDS ? ", …" : ""}`;
+}
+
+function lockedBy({ lockOwner }: SegmentInfo): string {
+  if (lockOwner === undefined) return "-";
+  return lockOwner.alive ? `${lockOwner.pid ?? "?"}` : "one that died";
+}
+
+function guardedBy({ held, pid }: Holder): string {
+  return held === false ? "-" : `${pid ?? "?"}`;
+}

@@ -6,16 +6,39 @@
 
 import type { InstanceInfo, ProcessInfo } from "../../mod.ts";
 
+/** What could move a terminal's cursor, break the line, or turn its direction. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 /** An argument as a shell would take it; nothing in it can move a terminal's cursor or break the line. */
 export function quote(argument: string): string {
   if (/^[\w@%+=:,./-]+$/.test(argument)) return argument;
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(argument)) {
-    const escaped = JSON.stringify(argument).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")
-      .replace(/[\x7f-\x9f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
-    return `$'${escaped}'`;
-  }
-  return `'${argument.replaceAll("'", `'\\''`)}'`;
+  if (argument.search(INVISIBLE) < 0) return `'${argument.replaceAll("'", `'\\''`)}'`;
+  return `$'${argument.replace(/[\\']/g, "\\$&").replace(INVISIBLE, escape)}'`;
+}
+
+/** A character as it stands inside `$'...'`. */
+function escape(character: string): string {
+  const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }[character];
+  const code = character.codePointAt(0)!.toString(16);
+  return short ?? (code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`);
+}
+
+/** Text of at most `length` characters; `…` where some are missing. */
+export function cut(text: string, length: number): string {
+  const characters = Array.from(text);
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
+}
+
+/** A number of bytes. */
+export function size(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  let number = bytes;
+  for (; number >= 1024 && unit < units.length - 1; unit++) number /= 1024;
+  // Rounded down to three digits: "4 KiB" are 4 KiB or a little more, never less.
+  const digits = number < 10 ? 2 : number < 100 ? 1 : 0;
+  const rounded = Math.floor(number * 10 ** digits) / 10 ** digits;
+  return `${rounded} ${bytes === 1 ? "byte" : units[unit]}`;
 }
 
 /** A point in time, in this machine's zone. */

@@ -10,7 +10,7 @@ const code = (path: string): string => read(path).replaceAll(/\/\*[\s\S]*?\*\/|(
 
 describe("layering", () => {
   it("src/ imports from ffi/ only load.ts and native.ts", () => {
-    for (const path of files(/^src\/.*\.ts$/)) {
+    for (const path of files(/^src\/.*\.ts$/).filter((path) => !path.startsWith("src/cli/"))) {
       for (const imported of imports(path)) {
         expect(imported, `${path} imports ${imported}`).toMatch(/^src\/|^ffi\/(load|native)\.ts$/);
       }
@@ -21,6 +21,16 @@ describe("layering", () => {
     expect(imports("mod.ts").length).toBeGreaterThan(5);
     for (const imported of imports("mod.ts")) expect(imported).toMatch(/^src\//);
     expect(code("mod.ts").replaceAll(/export (type )?\{[^}]*\} from "[^"]+";/g, "").trim()).toBe("");
+  });
+
+  it("the command imports what everybody may import, what runs a program, and node's own modules", () => {
+    expect(files(/^src\/cli\/.*\.ts$/).length).toBeGreaterThan(5);
+    for (const path of files(/^src\/cli\/.*\.ts$/)) {
+      for (const imported of imports(path)) {
+        expect(imported, `${path} imports ${imported}`).toMatch(/^mod\.ts$|^src\/command\.ts$|^src\/cli\/|^node:/);
+      }
+    }
+    for (const path of files(/^(mod\.ts|src\/(?!cli\/).*\.ts)$/)) expect(imports(path).join()).not.toContain("src/cli/");
   });
 
   it("an adapter imports types and process, and only load.ts imports adapters", () => {

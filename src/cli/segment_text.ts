@@ -1,0 +1,60 @@
+/**
+ * What is known of a segment, in JSON and for people.
+ *
+ * @module
+ */
+
+import type { PlaceOptions, ProcessInfo, SegmentInfo } from "../../mod.ts";
+import { inspect } from "../../mod.ts";
+import { type Holder, holderOf } from "./holder.ts";
+import { who } from "./text.ts";
+
+/** The keys of a segment in JSON, for the help texts. */
+export const RECORD_HELP = `{"kind", "key", "path", "size", "persistent", "state", "attached": [{"pid", "startedAt", "alive"}],
+"lockOwner": {"pid", "startedAt", "alive"}} and for instances "held". What is unknown is null, and so is the owner of a
+lock that is free.`;
+
+/** A segment in JSON. */
+export function record(info: SegmentInfo, holder: Holder | undefined): object {
+  const { kind, key, path, size, persistent, state, attached, lockOwner } = info;
+  return {
+    kind,
+    key,
+    path,
+    size,
+    persistent,
+    state,
+    attached: attached.map(processRecord),
+    lockOwner: lockOwner === undefined ? null : processRecord(lockOwner),
+    ...(holder === undefined ? {} : { held: holder.held ?? null }),
+  };
+}
+
+/** A process in JSON. */
+export function processRecord({ pid, startedAt, alive }: ProcessInfo): object {
+  return { pid: pid ?? null, startedAt: startedAt ?? null, alive };
+}
+
+/** The holder of a segment that is an instance. A key that is known in part only names another one. */
+export async function guardOf(info: SegmentInfo, place: PlaceOptions): Promise<Holder | undefined> {
+  if (info.kind !== "instance") return undefined;
+  if (isCut(info, place)) return { held: undefined, problem: "its whole name is not known" };
+  return await holderOf(info.key, place);
+}
+
+function isCut({ kind, key, path }: SegmentInfo, place: PlaceOptions): boolean {
+  return key.endsWith("…") && inspect(kind, key, place)?.path !== path;
+}
+
+/** A segment's state; that nobody uses what is kept is nothing to worry about. */
+export function state({ state, persistent }: SegmentInfo): string {
+  return persistent ? (state === "dead" ? "kept" : `${state}, kept`) : state;
+}
+
+/** Those that are attached, in a sentence. */
+export function users(attached: readonly ProcessInfo[]): string {
+  const named = attached.slice(0, MOST_NAMED).map((info) => who(info)).join(", ");
+  return attached.length > MOST_NAMED ? `${named}, and ${attached.length - MOST_NAMED} more` : named;
+}
+
+const MOST_NAMED = 8;
