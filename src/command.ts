@@ -1,6 +1,6 @@
 /**
- * What the `qshm` command needs and programs do not: its arguments as the kernel has them, and a child that keeps a
- * guard's name held. Not part of the public API.
+ * What the `qshm` command needs and programs do not: its arguments as the kernel has them, a child that keeps a guard's
+ * name held, what it runs on, and the removal of what has no whole name. Not part of the public API.
  *
  * @module
  */
@@ -8,8 +8,11 @@
 import { loadedPath, native, runtime } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
 import { withLibrary } from "./errors.ts";
+import type { SegmentInfo } from "./inspect.ts";
 import { outcome, outcomeErrno, outcomeError, outcomeFlags, outcomeWhy, WITH_RUNTIME } from "./outcome.ts";
+import type { PlaceOptions } from "./shared_memory.ts";
 import { attachmentOf, type SingleInstance } from "./single_instance/single_instance.ts";
+import { encodeDirectory } from "./validate.ts";
 
 let functions: Group<"command"> | undefined;
 
@@ -80,10 +83,32 @@ export function runCommand(guard: SingleInstance, command: readonly Uint8Array[]
   return status;
 }
 
-/** The running runtime, the platform, and the library that is in use. */
-export function installation(): { readonly runtime: string; readonly platform: string; readonly library: string | undefined } {
-  library();
-  return { runtime: runtime().name, platform: runtime().platform(), library: loadedPath() };
+/** The running runtime, and the platform; they need no library. */
+export function host(): { readonly runtime: string; readonly platform: string } {
+  return { runtime: runtime().name, platform: runtime().platform() };
+}
+
+/** The library that is in use. */
+export function loadedLibrary(): { readonly path: string; readonly interfaceVersion: number } {
+  const { qshm_abi_version } = withLibrary("load", "", () => native("base"));
+  return { path: loadedPath()!, interfaceVersion: qshm_abi_version() };
+}
+
+/**
+ * Removes the file of a listed segment. Unlike `remove` it can do so where the key is known in part only.
+ *
+ * @param info As `list` gave it.
+ * @param options Which directory; `force`: also if it is in use, except a guard that is held.
+ * @returns Was it still there?
+ * @throws {BusyError} It is in use.
+ */
+export function removeFile({ kind, key, path }: SegmentInfo, options: PlaceOptions & { force: boolean }): boolean {
+  const name = new TextEncoder().encode(path.slice(path.lastIndexOf("/") + 1));
+  const directory = encodeDirectory(options.directory);
+  const { qshm_remove } = withLibrary("remove", key, () => native("inspect"));
+  const result = qshm_remove(name, name.length, directory, directory.length, options.force ? 1 : 0, outcome);
+  if (result < 0) throw outcomeError(result, "remove", kind, key);
+  return result === 1;
 }
 
 /** Ends the process. */

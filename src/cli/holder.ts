@@ -13,7 +13,7 @@ import {
   type PlaceOptions,
   SingleInstance,
 } from "../../mod.ts";
-import { command, quote } from "./text.ts";
+import { command, json, quote } from "./text.ts";
 
 /** What is known of a guard's holder. */
 export interface Holder {
@@ -60,7 +60,7 @@ export function holderRows({ info, problem }: Holder): [string, string][] {
   if (command(info) !== "") rows.push(["command", command(info)]);
   if (info?.cwd) rows.push(["directory", quote(info.cwd)]);
   if (info?.data instanceof Uint8Array) rows.push(["data", `${info.data.length} bytes`]);
-  else if (info?.data !== undefined) rows.push(["data", JSON.stringify(info.data)]);
+  else if (info?.data !== undefined) rows.push(["data", json(info.data)]);
   if (problem !== undefined) rows.push(["problem", problem]);
   return rows;
 }

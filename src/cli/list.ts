@@ -6,12 +6,13 @@
 
 import { list as listSegments, type SegmentInfo } from "../../mod.ts";
 import { type Arguments, type Command, COMMON, COMMON_HELP, placeOf, readArguments } from "./command.ts";
+import { directoryOf } from "./directory.ts";
 import { EXIT } from "./exit_codes.ts";
 import type { Holder } from "./holder.ts";
 import { print } from "./output.ts";
-import { guardOf, RECORD_HELP, record, state } from "./segment_text.ts";
+import { guardOf, RECORD_HELP, record, stateOf } from "./segment_text.ts";
 import { table } from "./table.ts";
-import { cut, quote, size } from "./text.ts";
+import { cut, json, quote, size } from "./text.ts";
 
 const HEADER = ["KIND", "KEY", "SIZE", "STATE", "ATTACHED", "HELD BY"];
 /** Longer keys are cut in the table. */
@@ -25,10 +26,10 @@ export const list: Command = {
 
 Lists all segments of the directory. Changes nothing.
 
-STATE: live, somebody is attached; dead, nobody is, and the next create or attach reclaims it; kept, it is persistent;
-foreign, made by another version or no segment at all; corrupt, its control block is damaged. ATTACHED: how many times,
-and by which processes. HELD BY: who has the lock of a memory, or the guard of an instance. A "?" is a process that
-cannot be seen from here.
+STATE: live, somebody is attached; dead, nobody is, and the next create or attach reclaims it; foreign, made by another
+version or no segment at all; corrupt, its control block is damaged; persistent, it is kept when nobody is attached.
+ATTACHED: how many times, and by which processes. HELD BY: who has the lock of a memory, or the guard of an instance.
+A "?" is a process that cannot be seen from here.
 
 ${COMMON_HELP}
 
@@ -42,9 +43,9 @@ Exit status: 0, also if there is nothing; 64 wrong usage; 77 no permission.`,
     const segments: [SegmentInfo, Holder | undefined][] = [];
     for (const info of listSegments(place)) segments.push([info, await guardOf(info, place)]);
     if (values.json === true) {
-      await print(JSON.stringify(segments.map(([info, holder]) => record(info, holder))));
+      await print(json(segments.map(([info, holder]) => record(info, holder))));
     } else if (segments.length === 0) {
-      await print(`nothing in ${quote(placeName(values.directory))}`);
+      await print(`there is nothing in ${quote((await directoryOf(values.directory)).path)}`);
     } else {
       await print(table([HEADER, ...segments.map(([info, holder]) => cells(info, holder))]));
     }
@@ -57,7 +58,7 @@ function cells(info: SegmentInfo, holder: Holder | undefined): string[] {
     info.kind,
     quote(cut(info.key, LONGEST_KEY)),
     info.size === 0 ? "-" : size(info.size),
-    state(info),
+    stateOf(info),
     attached(info),
     holder === undefined ? lockedBy(info) : guardedBy(holder),
   ];

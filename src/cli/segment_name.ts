@@ -27,11 +27,14 @@ export function find(name: string, place: PlaceOptions): SegmentInfo {
   const { kinds, key } = parse(name);
   const found = kinds.map((kind) => inspect(kind, key, place)).filter((info) => info !== undefined);
   if (found.length > 1) throw new UsageError(`several are named ${quote(key)}, say which: ${found.map(nameOf).join(", ")}`);
-  if (found.length === 0) {
-    const which = kinds.length === 1 ? nameOf({ kind: kinds[0]!, key }) : quote(key);
-    throw new NotFoundError(`there is no ${which}; qshm list shows what there is`, { code: "NotFound", operation: "find", key });
-  }
+  if (found.length === 0) throw notFound(kinds.length === 1 ? { kind: kinds[0]!, key } : { key });
   return found[0]!;
+}
+
+/** There is no such segment. */
+export function notFound({ kind, key }: { readonly kind?: Kind; readonly key: string }): NotFoundError {
+  const name = kind === undefined ? quote(key) : nameOf({ kind, key });
+  return new NotFoundError(`there is no ${name}; qshm list shows what there is`, { code: "NotFound", operation: "find", key });
 }
 
 function parse(name: string): { kinds: readonly Kind[]; key: string } {

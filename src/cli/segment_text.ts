@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { PlaceOptions, ProcessInfo, SegmentInfo } from "../../mod.ts";
-import { inspect } from "../../mod.ts";
+import { inspect, type PlaceOptions, type ProcessInfo, type SegmentInfo } from "../../mod.ts";
 import { type Holder, holderOf } from "./holder.ts";
 import { who } from "./text.ts";
+
+const MOST_NAMED = 8;
 
 /** The keys of a segment in JSON, for the help texts. */
 export const RECORD_HELP = `{"kind", "key", "path", "size", "persistent", "state", "attached": [{"pid", "startedAt", "alive"}],
@@ -46,9 +47,9 @@ function isCut({ kind, key, path }: SegmentInfo, place: PlaceOptions): boolean {
   return key.endsWith("…") && inspect(kind, key, place)?.path !== path;
 }
 
-/** A segment's state; that nobody uses what is kept is nothing to worry about. */
-export function state({ state, persistent }: SegmentInfo): string {
-  return persistent ? (state === "dead" ? "kept" : `${state}, kept`) : state;
+/** A segment's state, and whether it outlasts its users. */
+export function stateOf({ state, persistent }: SegmentInfo): string {
+  return persistent ? `${state}, persistent` : state;
 }
 
 /** Those that are attached, in a sentence. */
@@ -56,5 +57,3 @@ export function users(attached: readonly ProcessInfo[]): string {
   const named = attached.slice(0, MOST_NAMED).map((info) => who(info)).join(", ");
   return attached.length > MOST_NAMED ? `${named}, and ${attached.length - MOST_NAMED} more` : named;
 }
-
-const MOST_NAMED = 8;

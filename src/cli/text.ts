@@ -23,6 +23,12 @@ function escape(character: string): string {
   return short ?? (code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`);
 }
 
+/** JSON in which everything invisible is escaped, also what the standard lets pass. */
+export function json(value: unknown): string {
+  return JSON.stringify(value).replace(INVISIBLE, (character) =>
+    Array.from({ length: character.length }, (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`).join(""));
+}
+
 /** Text of at most `length` characters; `…` where some are missing. */
 export function cut(text: string, length: number): string {
   const characters = Array.from(text);

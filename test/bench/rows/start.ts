@@ -4,7 +4,9 @@
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { commandOf } from "../../support/runtimes.ts";
+import { dirname } from "node:path";
+import process from "node:process";
+import { commandOf, type RuntimeName } from "../../support/runtimes.ts";
 import { Host } from "../host.ts";
 import type { Group, Plan, Samples } from "../row.ts";
 
@@ -13,14 +15,30 @@ const RUNS = 25;
 
 const EMPTY = "script.empty";
 
+/** What any package with a native library pays: the runtime's own foreign function interface, and one call. */
+function openOnly(runtime: RuntimeName, library: string): string {
+  const path = JSON.stringify(library);
+  switch (runtime) {
+    case "deno":
+      return `Deno.dlopen(${path}, { qshm_abi_version: { parameters: [], result: "u32" } }).symbols.qshm_abi_version();`;
+    case "bun":
+      return `import { dlopen } from "bun:ffi";
+        dlopen(${path}, { qshm_abi_version: { args: [], returns: "u32" } }).symbols.qshm_abi_version();`;
+    case "node":
+      return `process.emitWarning = () => {};
+        process.getBuiltinModule("node:ffi").dlopen(${path}, { qshm_abi_version: { arguments: [], return: "u32" } }).functions.qshm_abi_version();`;
+  }
+}
+
 /** The scripts' sources. All end by themselves. */
-function scripts({ shipped, directory }: Plan): Readonly<Record<string, string>> {
+function scripts({ runtime, shipped, directory }: Plan): Readonly<Record<string, string>> {
   return {
     [EMPTY]: "",
     "script.import": `import ${JSON.stringify(shipped)};`,
     "script.tryCreate": `import { SharedMemory } from ${JSON.stringify(shipped)}; SharedMemory.tryCreate("start", 1);`,
     "script.acquire": `import { SingleInstance } from ${JSON.stringify(shipped)};
       const guard = await SingleInstance.acquire("start");`,
+    "script.dlopen": openOnly(runtime, `${dirname(shipped)}/lib/linux-${process.arch}.so`),
     "script.node:net": `import { createServer } from "node:net";
       const server = createServer().listen(${JSON.stringify(`${directory}/socket`)}, () => server.close());`,
   };
@@ -65,6 +83,11 @@ export const startGroup: Group = {
       name: "import + acquire",
       ours: "script.acquire",
       target: { atMost: { deno: 4e6, bun: 2e6, node: 5e6 } },
+    },
+    {
+      name: "import + acquire / the runtime's dlopen and one call",
+      ours: "script.acquire",
+      rival: "script.dlopen",
     },
     {
       name: "import + acquire / a guard by listening on a Unix socket",
