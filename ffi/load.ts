@@ -29,13 +29,7 @@ let adapter: Adapter | undefined;
 function detect(): Adapter {
   // Deno and Bun claim to be a Node as well, so they are asked for first.
   if ((globalThis as { Deno?: { dlopen?: unknown } }).Deno?.dlopen !== undefined) return deno;
-  if (process().versions.bun !== undefined) return bun;
-  if (hasNodeFfi()) return node;
-  throw new LoadError(
-    `No foreign function interface in this runtime (Node ${process().versions.node}): ` +
-      "use Node 26.9 or newer, Node 26.1 to 26.8 with --experimental-ffi, Deno, or Bun",
-    true,
-  );
+  return process().versions.bun !== undefined ? bun : node;
 }
 
 /** The adapter for the running runtime. */
@@ -52,6 +46,13 @@ export function loadedPath(): string | undefined {
 
 function load(): string {
   const { name, open, permissionAdvice, env, platform } = runtime();
+  if (runtime() === node && !hasNodeFfi()) {
+    throw new LoadError(
+      `No foreign function interface in this runtime (Node ${process().versions.node}): ` +
+        "use Node 26.9 or newer, Node 26.1 to 26.8 with --experimental-ffi, Deno, or Bun",
+      true,
+    );
+  }
   if (!isSupportedPlatform(runtime()) && !env("QSHM_LIBRARY")) {
     throw new LoadError(`No library for this platform: ${platform()}`, true);
   }

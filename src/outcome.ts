@@ -67,7 +67,7 @@ export function outcomeError(result: number, operation: string, kind: Kind, key:
     result,
     operation,
     key,
-    subject: `${KIND_NOUNS[kind]} ${JSON.stringify(key)}`,
+    subject: key === "" ? "segments" : `${KIND_NOUNS[kind]} ${JSON.stringify(key)}`,
     why: text(WHY),
     path: text(PATH),
     syscall: text(CALL),

@@ -9,11 +9,10 @@ import {
   IncompatibleError,
   type InstanceInfo,
   NotRunningError,
-  PermissionDeniedError,
   type PlaceOptions,
   SingleInstance,
 } from "../../mod.ts";
-import { command, json, quote } from "./text.ts";
+import { command, quote, toJson } from "./text.ts";
 
 /** What is known of a guard's holder. */
 export interface Holder {
@@ -34,7 +33,6 @@ export async function holderOf(name: string, place: PlaceOptions): Promise<Holde
     if (error instanceof NotRunningError) return { held: false };
     if (error instanceof BusyError) return { held: true, pid: error.pid, problem: error.message };
     if (error instanceof IncompatibleError) return { held: true, problem: error.message };
-    if (error instanceof PermissionDeniedError) return { held: undefined, problem: error.message };
     throw error;
   }
 }
@@ -60,7 +58,7 @@ export function holderRows({ info, problem }: Holder): [string, string][] {
   if (command(info) !== "") rows.push(["command", command(info)]);
   if (info?.cwd) rows.push(["directory", quote(info.cwd)]);
   if (info?.data instanceof Uint8Array) rows.push(["data", `${info.data.length} bytes`]);
-  else if (info?.data !== undefined) rows.push(["data", json(info.data)]);
+  else if (info?.data !== undefined) rows.push(["data", toJson(info.data)]);
   if (problem !== undefined) rows.push(["problem", problem]);
   return rows;
 }

@@ -12,7 +12,7 @@ import type { Holder } from "./holder.ts";
 import { print } from "./output.ts";
 import { guardOf, RECORD_HELP, record, stateOf } from "./segment_text.ts";
 import { table } from "./table.ts";
-import { cut, json, quote, size } from "./text.ts";
+import { cut, quote, size, toJson } from "./text.ts";
 
 const HEADER = ["KIND", "KEY", "SIZE", "STATE", "ATTACHED", "HELD BY"];
 /** Longer keys are cut in the table. */
@@ -43,7 +43,7 @@ Exit status: 0, also if there is nothing; 64 wrong usage; 77 no permission.`,
     const segments: [SegmentInfo, Holder | undefined][] = [];
     for (const info of listSegments(place)) segments.push([info, await guardOf(info, place)]);
     if (values.json === true) {
-      await print(json(segments.map(([info, holder]) => record(info, holder))));
+      await print(toJson(segments.map(([info, holder]) => record(info, holder))));
     } else if (segments.length === 0) {
       await print(`there is nothing in ${quote((await directoryOf(values.directory)).path)}`);
     } else {

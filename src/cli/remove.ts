@@ -12,7 +12,7 @@ import { EXIT, UsageError } from "./exit_codes.ts";
 import { print } from "./output.ts";
 import { find, nameOf, notFound, SEGMENT_NAME, SEGMENT_NAME_HELP } from "./segment_name.ts";
 import { guardOf, users } from "./segment_text.ts";
-import { json, who } from "./text.ts";
+import { toJson, who } from "./text.ts";
 
 const OPTIONS = { ...COMMON, force: { type: "boolean" }, dead: { type: "boolean" } } as const;
 
@@ -43,7 +43,7 @@ Exit status: 0 removed, or nothing is dead; 64 wrong usage; 69 there is no such 
     const place = placeOf(values.directory);
     const removed = dead ? removeDead(place) : [await removeOne(find(operands[0]!, place), values.force === true, place)];
     if (values.json === true) {
-      await print(json({ removed: removed.map(({ kind, key, path }) => ({ kind, key, path })) }));
+      await print(toJson({ removed: removed.map(({ kind, key, path }) => ({ kind, key, path })) }));
     } else if (removed.length === 0) {
       await print("nothing is dead");
     } else {
@@ -57,10 +57,12 @@ async function removeOne(info: SegmentInfo, force: boolean, place: PlaceOptions)
   const name = nameOf(info);
   const holder = await guardOf(info, place);
   if (holder?.held === true) {
-    throw busy(info, `${name} is held by ${who(holder.info, holder.pid)}: a guard that is held stays, end its holder`, holder.pid);
+    const by = who(holder.info, holder.pid);
+    throw busy(info, `${name} is held by ${by}: a guard that is held stays, end its holder`, holder.pid);
   }
   if (info.attached.length > 0 && !force) {
-    throw busy(info, `${name} is in use by ${users(info.attached)}; --force removes it all the same`, info.attached[0]!.pid);
+    const by = users(info.attached);
+    throw busy(info, `${name} is in use by ${by}; --force removes it all the same`, info.attached[0]!.pid);
   }
   if (!removeFile(info, { ...place, force })) throw notFound(info);
   return info;

@@ -12,7 +12,8 @@ import { quote } from "./text.ts";
 export const SEGMENT_NAME = "[KIND:]KEY";
 
 /** The operand in a help text. */
-export const SEGMENT_NAME_HELP = `KIND is memory, value, semaphore or instance; without it the only kind of that KEY is meant. A KEY that contains a
+export const SEGMENT_NAME_HELP =
+  `KIND is memory, value, semaphore or instance; without it the only kind of that KEY is meant. A KEY that contains a
 colon needs its KIND: memory:a:b.`;
 
 const KINDS: readonly Kind[] = ["memory", "value", "semaphore", "instance"];

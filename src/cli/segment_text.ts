@@ -4,7 +4,7 @@
  * @module
  */
 
-import { inspect, type PlaceOptions, type ProcessInfo, type SegmentInfo } from "../../mod.ts";
+import { inspect, PermissionDeniedError, type PlaceOptions, type ProcessInfo, type SegmentInfo } from "../../mod.ts";
 import { type Holder, holderOf } from "./holder.ts";
 import { who } from "./text.ts";
 
@@ -40,7 +40,12 @@ export function processRecord({ pid, startedAt, alive }: ProcessInfo): object {
 export async function guardOf(info: SegmentInfo, place: PlaceOptions): Promise<Holder | undefined> {
   if (info.kind !== "instance") return undefined;
   if (isCut(info, place)) return { held: undefined, problem: "its whole name is not known" };
-  return await holderOf(info.key, place);
+  try {
+    return await holderOf(info.key, place);
+  } catch (error) {
+    if (!(error instanceof PermissionDeniedError)) throw error;
+    return { held: undefined, problem: error.message };
+  }
 }
 
 function isCut({ kind, key, path }: SegmentInfo, place: PlaceOptions): boolean {

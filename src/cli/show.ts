@@ -13,7 +13,7 @@ import { base64, type Holder, holderFields, holderRows } from "./holder.ts";
 import { print, write } from "./output.ts";
 import { find, nameOf, SEGMENT_NAME, SEGMENT_NAME_HELP } from "./segment_name.ts";
 import { guardOf, RECORD_HELP, record, stateOf } from "./segment_text.ts";
-import { json, quote, size, who } from "./text.ts";
+import { quote, size, toJson, who } from "./text.ts";
 
 const OPTIONS = { ...COMMON, hex: { type: "boolean" }, raw: { type: "boolean" } } as const;
 
@@ -49,7 +49,7 @@ permission.`,
       await (hex ? writeHex(contents) : json ? writeJson(info, contents) : writeRaw(contents));
     } else {
       const holder = await guardOf(info, place);
-      await print(json ? json(described(info, holder)) : await describe(info, holder, place));
+      await print(json ? toJson(described(info, holder)) : await describe(info, holder, place));
     }
     return EXIT.ok;
   },
@@ -87,7 +87,7 @@ const LINES_AT_ONCE = 4096;
 /** Written piece by piece: a string of everything might be longer than a string can be. */
 async function writeJson(info: SegmentInfo, contents: Contents): Promise<void> {
   const text = new TextEncoder();
-  const head = json(record(info, undefined)).slice(0, -1);
+  const head = toJson(record(info, undefined)).slice(0, -1);
   if (!(await write(text.encode(`${head},"dataBase64":"`)))) return;
   for (const piece of contents.pieces()) if (!(await write(text.encode(base64(piece))))) return;
   await print('"}');
@@ -146,7 +146,7 @@ async function preview(info: SegmentInfo, place: PlaceOptions): Promise<[string,
   const bytes = contents.read(0, Math.min(PREVIEW, info.size));
   const more = info.size > PREVIEW ? [["contents", `… --hex shows all ${info.size} bytes`] as [string, string]] : [];
   const text = asText(bytes, info.size > PREVIEW);
-  if (text !== undefined) return [["contents", json(text)], ...more];
+  if (text !== undefined) return [["contents", toJson(text)], ...more];
   const rows: [string, string][] = [];
   for (let at = 0; at < bytes.length; at += 16) rows.push(["contents", row(at, bytes.subarray(at, at + 16))]);
   return [...rows, ...more];

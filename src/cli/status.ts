@@ -4,10 +4,11 @@
  * @module
  */
 
-import { BusyError, IncompatibleError, type InstanceInfo, NotRunningError, SingleInstance } from "../../mod.ts";
 import { type Arguments, type Command, COMMON, COMMON_HELP, placeOf, readArguments } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
-import { command, quote, who } from "./text.ts";
+import { type Holder, holderFields, holderOf, holderRows } from "./holder.ts";
+import { print } from "./output.ts";
+import { toJson, who } from "./text.ts";
 
 /** `qshm status`. */
 export const status: Command = {
@@ -27,59 +28,14 @@ Exit status: 0 it is held; 1 it is free; 64 wrong usage; 77 no permission.`,
   async run({ text }: Arguments): Promise<number> {
     const { values, operands } = readArguments(text, COMMON, ["NAME"]);
     const name = operands[0]!;
-    const { held, info, pid, problem } = await look(name, values.directory);
-    if (values.json === true) {
-      console.log(JSON.stringify({ name, held, pid: pid ?? null, ...fields(info), problem: problem ?? null }));
-    } else if (held) {
-      console.log(describe(name, info, pid, problem));
-    } else {
-      console.log(`${JSON.stringify(name)} is free`);
-    }
-    return held ? EXIT.ok : EXIT.no;
+    const holder = await holderOf(name, placeOf(values.directory));
+    await print(values.json === true ? toJson({ name, held: holder.held, ...holderFields(holder) }) : describe(name, holder));
+    return holder.held ? EXIT.ok : EXIT.no;
   },
 };
 
-interface Found {
-  readonly held: boolean;
-  readonly info?: InstanceInfo;
-  readonly pid?: number | undefined;
-  readonly problem?: string;
-}
-
-async function look(name: string, directory: string | undefined): Promise<Found> {
-  try {
-    using running = await SingleInstance.connect(name, placeOf(directory));
-    return { held: true, info: running.info, pid: running.info.pid };
-  } catch (error) {
-    if (error instanceof NotRunningError) return { held: false };
-    if (error instanceof BusyError) return { held: true, pid: error.pid, problem: error.message };
-    if (error instanceof IncompatibleError) return { held: true, problem: error.message };
-    throw error;
-  }
-}
-
-function fields(info: InstanceInfo | undefined): object {
-  const data = info?.data;
-  const isBytes = data instanceof Uint8Array;
-  return {
-    startedAt: info?.startedAt ?? null,
-    args: info?.args ?? null,
-    cwd: info?.cwd ?? null,
-    data: isBytes ? null : data ?? null,
-    dataBase64: isBytes ? base64(data) : null,
-  };
-}
-
-function base64(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-}
-
-function describe(name: string, info: InstanceInfo | undefined, pid: number | undefined, problem: string | undefined): string {
-  const lines = [`${JSON.stringify(name)} is held by ${who(info, pid)}`];
-  if (command(info) !== "") lines.push(`  command    ${command(info)}`);
-  if (info?.cwd) lines.push(`  directory  ${quote(info.cwd)}`);
-  if (info?.data instanceof Uint8Array) lines.push(`  data       ${info.data.length} bytes`);
-  else if (info?.data !== undefined) lines.push(`  data       ${JSON.stringify(info.data)}`);
-  if (problem !== undefined) lines.push(`  problem    ${problem}`);
-  return lines.join("\n");
+function describe(name: string, holder: Holder): string {
+  if (!holder.held) return `${toJson(name)} is free`;
+  const rows = holderRows(holder).map(([label, value]) => `  ${label.padEnd(11)}${value}`);
+  return [`${toJson(name)} is held by ${who(holder.info, holder.pid)}`, ...rows].join("\n");
 }

@@ -8,7 +8,8 @@ const GAP = "  ";
 /** Combining characters, which take no column of their own. */
 const NARROW = /\p{Mn}|\p{Me}/u;
 /** East Asian characters and pictures, which take two. */
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 
 /** How many columns of a terminal a text takes. */
 export function width(text: string): number {

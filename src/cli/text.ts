@@ -24,7 +24,7 @@ function escape(character: string): string {
 }
 
 /** JSON in which everything invisible is escaped, also what the standard lets pass. */
-export function json(value: unknown): string {
+export function toJson(value: unknown): string {
   return JSON.stringify(value).replace(INVISIBLE, (character) =>
     Array.from({ length: character.length }, (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`).join(""));
 }

@@ -10,7 +10,7 @@ import { EXIT, UsageError } from "./exit_codes.ts";
 import { print } from "./output.ts";
 import { find, nameOf, SEGMENT_NAME, SEGMENT_NAME_HELP } from "./segment_name.ts";
 import { guardOf, processRecord } from "./segment_text.ts";
-import { json, who } from "./text.ts";
+import { toJson, who } from "./text.ts";
 
 const OPTIONS = { ...COMMON, force: { type: "boolean" } } as const;
 
@@ -49,7 +49,7 @@ not given; 77 no permission.`,
     if (values.json === true) {
       const { kind, key } = info;
       const record = former === undefined ? null : processRecord(former);
-      await print(json({ kind, key, unlocked: former !== undefined, owner: record }));
+      await print(toJson({ kind, key, unlocked: former !== undefined, owner: record }));
     } else if (former !== undefined) {
       await print(`${name} is unlocked: ${who(owner)} had the lock`);
     } else {
@@ -70,7 +70,8 @@ function takeAway(info: SegmentInfo, owner: ProcessInfo, place: PlaceOptions): P
 async function refuseGuard(info: SegmentInfo, name: string, place: PlaceOptions): Promise<void> {
   const holder = await guardOf(info, place);
   if (holder?.held === false) return;
-  throw busy(info, `${name} is held by ${who(holder?.info, holder?.pid)}: a guard cannot be unlocked, end its holder`, holder?.pid);
+  const by = who(holder?.info, holder?.pid);
+  throw busy(info, `${name} is held by ${by}: a guard cannot be unlocked, end its holder`, holder?.pid);
 }
 
 function busy({ key }: SegmentInfo, message: string, pid: number | undefined): BusyError {
