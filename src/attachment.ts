@@ -34,6 +34,8 @@ const PERSISTENT = 8;
 export interface AttachmentRequest {
   readonly kind: Kind;
   readonly operation: keyof typeof HOW;
+  /** What errors call it. Default: as it is called here. */
+  readonly purpose?: string;
   readonly key: string;
   /** Bytes; 0 with `attach`: whatever is there. */
   readonly size: number;
@@ -64,10 +66,10 @@ export class Attachment {
 
   /** Throws the error that the library reports. */
   constructor(request: AttachmentRequest) {
-    const { kind, operation, key, size, directory, mode, persistent, readOnly } = request;
+    const { kind, operation, purpose = operation, key, size, directory, mode, persistent, readOnly } = request;
     const keyBytes = encodeKey(key);
     const directoryBytes = encodeDirectory(directory);
-    const { qshm_open } = withLibrary(operation, key, segments);
+    const { qshm_open } = withLibrary(purpose, key, segments);
     const how = HOW[operation] | (readOnly ? READ_ONLY : 0) | (persistent ? PERSISTENT : 0);
     const handle = qshm_open(
       KIND_NUMBERS[kind],
@@ -80,7 +82,7 @@ export class Attachment {
       directoryBytes.length,
       outcome,
     );
-    if (handle < 0) throw outcomeError(handle, operation, kind, key);
+    if (handle < 0) throw outcomeError(handle, purpose, kind, key);
     this.#handle = handle;
     this.kind = kind;
     this.key = key;

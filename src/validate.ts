@@ -78,12 +78,17 @@ const typedArray = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Uint8A
 const lengthOf = typedArray.length.get;
 const tagOf = typedArray[Symbol.toStringTag].get;
 
+/** Is it a Uint8Array, of whatever realm? */
+export function isBytes(value: unknown): value is Uint8Array {
+  return tagOf.call(value) === "Uint8Array";
+}
+
 /**
  * Checks that something is bytes, and gives their true number: a subclass, or a property of its own, may make `length`
  * say anything, and the library would believe it.
  */
 export function checkBytes(name: string, value: unknown): number {
-  if (tagOf.call(value) !== "Uint8Array") throw new TypeError(`${name} must be a Uint8Array: got ${describe(value)}`);
+  if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array: got ${describe(value)}`);
   const length = lengthOf.call(value);
   if (length === 0 && (value as Uint8Array<ArrayBuffer>).buffer.detached) {
     throw new TypeError(`${name} must not be detached: its buffer was transferred`);

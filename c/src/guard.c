@@ -61,14 +61,21 @@ static void publish(struct qshm__attachment *a, const void *body, uint32_t body_
     atomic_store_explicit(&a->control->holder, a->id, memory_order_seq_cst);
 }
 
+/* On a file that was removed nobody can be elected, and nobody who holds it still guards the name. */
+static int check_name(const struct qshm__attachment *a, struct qshm__failure *failure)
+{
+    struct qshm__stat file = {.device = a->device, .inode = a->inode};
+    int r = qshm__file_is_named(a->directory, a->name, &file, failure);
+    return r == 0 ? qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was removed from outside") : r < 0 ? r : 0;
+}
+
 /* Under R: 1 if we are the one now, 0 if somebody else is. */
 static int take(struct qshm__attachment *a, const void *body, uint32_t body_size, uint32_t *flags,
                 struct qshm__failure *failure)
 {
-    struct qshm__stat file = {.device = a->device, .inode = a->inode};
-    int r = qshm__file_is_named(a->directory, a->name, &file, failure);
-    if (r <= 0) {
-        return r < 0 ? r : qshm__fail_check(failure, QSHM_E_NOT_FOUND, "was removed from outside");
+    int r = check_name(a, failure);
+    if (r < 0) {
+        return r;
     }
     r = qshm__os_range_held(a->fd, QSHM_RANGE_P, 1, NULL);
     if (r != 0) {
@@ -110,8 +117,12 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
     struct qshm__failure failure = {0};
     QSHM_POINT("attached to guard");
     int r = qshm__os_range_held(a->fd, QSHM_RANGE_P, 1, NULL);
-    if (r != 0) { /* held: that is known without R, also when a stopped process has it */
-        return r == 1 ? 0 : qshm__outcome_finish(out, qshm__fail_call(&failure, "fcntl", r), &failure);
+    if (r < 0) {
+        return qshm__outcome_finish(out, qshm__fail_call(&failure, "fcntl", r), &failure);
+    }
+    if (r == 1) { /* held: that is known without R, also when a stopped process has it */
+        r = check_name(a, &failure);
+        return qshm__outcome_finish(out, r, &failure);
     }
     r = qshm__registry_lock(a->fd, patience_ms == 0 ? 0 : qshm__os_now() + patience_ms, &failure);
     if (r == QSHM_E_BUSY && patience_ms == 0) {

@@ -3,7 +3,8 @@
  * the name when the wrapper or the command ends first.
  *
  * Invariants: the command is this very program under a helper's name (QSHM_TEST_HELPER), or a shell; it ends when its
- * standard input does, so that none is left when a case fails. What execvp does is asked of execvp, not written down.
+ * standard input does, so that none is left when a case fails. A run changes what signals do: it is made in a child of
+ * the case, whose watchdog is a signal. What execvp does is asked of execvp, not written down.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,12 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../src/handle.h"
 #include "support.h"
 
 int32_t qshm_test_arm(uint32_t step, uint32_t action);
@@ -145,11 +148,12 @@ static int32_t run(uint32_t handle, const struct block *block)
     return qshm_run(handle, block->bytes, block->size, &outcome);
 }
 
-/* Runs a command to its end, in this process. */
-static int32_t run_to_end(const struct block *block)
+/* Runs a command to its end, in this process; `*fd` is the guard's descriptor. */
+static int32_t run_to_end(const struct block *block, int *fd)
 {
     uint32_t handle = join();
     EQ(elect(handle), 1);
+    *fd = qshm__handle_find(handle)->fd;
     int32_t r = run(handle, block);
     if (r > 0) {
         r = qshm_await();
@@ -158,11 +162,53 @@ static int32_t run_to_end(const struct block *block)
     return r;
 }
 
+/* The same in a child, after `before`, and with its output in a file unless that is -1. */
+struct running {
+    struct block block;
+    void (*before)(void);
+    int output;
+    int32_t *results; /* shared: the result, and the descriptor */
+};
+
+static void run_in_child(void *argument)
+{
+    const struct running *running = argument;
+    if (running->output >= 0) {
+        EQ(dup2(running->output, STDOUT_FILENO), STDOUT_FILENO);
+    }
+    if (running->before != NULL) {
+        running->before();
+    }
+    sigset_t before, after;
+    sigprocmask(SIG_SETMASK, NULL, &before);
+    running->results[0] = run_to_end(&running->block, &running->results[1]);
+    sigprocmask(SIG_SETMASK, NULL, &after);
+    for (int number = 1; number < 32; number++) {
+        EQ(sigismember(&after, number), sigismember(&before, number));
+    }
+}
+
+static int guard_fd; /* of the last run */
+
+static int32_t run_block(struct block block, void (*before)(void), int file)
+{
+    struct running running = {.block = block, .before = before, .output = file, .results = shared_memory(4096)};
+    EQ(wait_exit(spawn(run_in_child, &running)), 0);
+    free(block.bytes);
+    int32_t r = running.results[0];
+    guard_fd = running.results[1];
+    munmap(running.results, 4096);
+    return r;
+}
+
 static int32_t status_of(struct block block)
 {
-    int32_t r = run_to_end(&block);
-    free(block.bytes);
-    return r;
+    return run_block(block, NULL, -1);
+}
+
+static void in_child(void (*body)(void *))
+{
+    EQ(wait_exit(spawn(body, NULL)), 0);
 }
 
 /* A process that holds the guard and runs a command; input and output are pipes. */
@@ -285,28 +331,17 @@ static void wait_for_state(pid_t pid, char state)
 static char output[MOST_OUTPUT];
 static size_t output_size;
 
-/* Runs a command to its end with its output in a file; reads that. `before` runs in the wrapper. */
+/* Runs a command to its end and reads what it says. `before` runs in the wrapper. */
 static int32_t run_for_output(struct block block, void (*before)(void))
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/output", runner_directory());
-    fflush(NULL);
-    int keep = dup(STDOUT_FILENO), fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-    fcntl(keep, F_SETFD, FD_CLOEXEC);
-    EQ(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
-    if (before != NULL) {
-        before();
-    }
-    int32_t r = run_to_end(&block);
-    free(block.bytes);
-    EQ(dup2(keep, STDOUT_FILENO), STDOUT_FILENO);
-    close(keep);
+    int fd = memfd_create("output", MFD_CLOEXEC);
+    GE(fd, 0);
+    int32_t r = run_block(block, before, fd);
     ssize_t size = pread(fd, output, sizeof output - 1, 0);
     GE(size, 0);
     output_size = (size_t)size;
     output[output_size] = '\0';
     close(fd);
-    EQ(unlink(path), 0);
     return r;
 }
 
@@ -402,15 +437,18 @@ static void make_place(void)
 static void remove_place(void)
 {
     EQ(chdir("/"), 0);
+    setenv("PATH", "/usr/bin:/bin", 1);
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", place);
     EQ(system(command), 0);
 }
 
-static const char *const kinds_of_program[] = {"nothing",     "a program",           "a script without an interpreter line",
-                                               "no program",  "a directory",         "a missing interpreter",
-                                               "a dead link", "a FIFO",              "an empty file"};
-enum { PROGRAM_KINDS = sizeof kinds_of_program / sizeof *kinds_of_program };
+static const char *const kinds_of_program[] = {
+    "nothing",     "a program",   "a script without an interpreter line",
+    "no program",  "a directory", "an empty file",
+    "a dead link", "a FIFO",      "a missing interpreter",
+};
+enum { PROGRAM_KINDS = sizeof kinds_of_program / sizeof *kinds_of_program, FIRST_ODD = 7 };
 
 static void write_file(const char *path, const char *text, mode_t mode)
 {
@@ -440,7 +478,7 @@ static void make_program(const char *path, int kind, int status)
         EQ(mkdir(path, 0700), 0);
         break;
     case 5:
-        write_file(path, "#!/nowhere/sh\n", 0700);
+        write_file(path, "", 0700);
         break;
     case 6:
         EQ(symlink("/nowhere/program", path), 0);
@@ -449,7 +487,7 @@ static void make_program(const char *path, int kind, int status)
         EQ(mkfifo(path, 0700), 0);
         break;
     case 8:
-        write_file(path, "", 0700);
+        write_file(path, "#!/nowhere/sh\n", 0700);
         break;
     default:
         break;
@@ -479,12 +517,12 @@ static int32_t as_execvp_does(const char *name)
     return execution->result != 0 ? execution->result : status;
 }
 
-/* Not in the case's own process: a run leaves its signals changed. */
 static void execute_under_guard(void *argument)
 {
     struct execution *execution = argument;
     struct block block = block_of(execution->name, "argument", NULL);
-    execution->result = run_to_end(&block);
+    int fd;
+    execution->result = run_to_end(&block, &fd);
     if (execution->result < 0) {
         NE(outcome.os_error, 0);
         execution->result = -outcome.os_error;
@@ -508,13 +546,15 @@ static int compare(const char *name, const char *what)
     return expected != found;
 }
 
-CASE(command_is_found_as_by_execvp)
+static int compare_pairs(bool odd)
 {
-    make_place();
     int differ = 0;
     for (int one = 0; one < PROGRAM_KINDS; one++) {
         for (int two = 0; two < PROGRAM_KINDS; two++) {
             char what[128], path[160];
+            if ((one >= FIRST_ODD || two >= FIRST_ODD) != odd) {
+                continue;
+            }
             snprintf(what, sizeof what, "%s before %s", kinds_of_program[one], kinds_of_program[two]);
             make_program("one/program", one, 11);
             make_program("two/program", two, 12);
@@ -529,6 +569,13 @@ CASE(command_is_found_as_by_execvp)
             EQ(remove("two/program") == 0, two != 0);
         }
     }
+    return differ;
+}
+
+CASE(command_is_found_as_by_execvp)
+{
+    make_place();
+    int differ = compare_pairs(false);
     static const char *const paths[] = {"",         ":",        "one",  "one:two", ":two", "one:", "two::one",
                                         "/nowhere", "/dev/null:two", "one/", "/nowhere::"};
     make_program("one/program", 1, 11);
@@ -553,6 +600,15 @@ CASE(command_is_found_as_by_execvp)
     EQ(differ, 0);
 }
 
+/* What looks like a program, and turns out to be none: the search goes on. */
+CASE(command_is_found_behind_what_cannot_be_run)
+{
+    make_place();
+    int differ = compare_pairs(true);
+    remove_place();
+    EQ(differ, 0);
+}
+
 static void expect_failure(const char *name, int32_t error, int os_error)
 {
     uint32_t handle = join();
@@ -569,21 +625,33 @@ static void expect_failure(const char *name, int32_t error, int os_error)
     EQ(errno, ECHILD);
 }
 
+static void run_what_cannot_be_run(void *argument)
+{
+    (void)argument;
+    int fds = count_fds();
+    expect_failure("one/program", QSHM_E_PERMISSION, EACCES);
+    expect_failure("./one", QSHM_E_PERMISSION, EACCES);
+    EQ(count_fds(), fds);
+}
+
 CASE(command_that_cannot_be_run)
 {
     make_place();
     make_program("one/program", 3, 0);
-    int fds = count_fds();
-    expect_failure("one/program", QSHM_E_PERMISSION, EACCES);
-    expect_failure("one", QSHM_E_PERMISSION, EACCES);
-    EQ(count_fds(), fds);
+    in_child(run_what_cannot_be_run);
     remove_place();
+}
+
+static void run_what_is_not_found(void *argument)
+{
+    (void)argument;
+    expect_failure("/nowhere/program", QSHM_E_NOT_FOUND, ENOENT);
 }
 
 /* qshm.h: NOT_FOUND. */
 CASE(command_that_is_not_found)
 {
-    expect_failure("/nowhere/program", QSHM_E_NOT_FOUND, ENOENT);
+    in_child(run_what_is_not_found);
 }
 
 /* --- what it inherits ----------------------------------------------------------------------------------------------------- */
@@ -643,9 +711,6 @@ CASE(command_gets_default_signals)
     EQ(mask_in_output("SigIgn:\t") & (bit(32) - 1), 0);
     EQ(mask_in_output("SigCgt:\t") & (bit(32) - 1), 0);
     EQ(mask_in_output("SigBlk:\t"), bit(SIGUSR1) | bit(SIGWINCH));
-    sigset_t now; /* and this process has its mask back */
-    sigprocmask(SIG_SETMASK, NULL, &now);
-    CHECK(sigismember(&now, SIGUSR1) == 1 && sigismember(&now, SIGTERM) == 0);
 }
 
 /* As nohup wants it: what was ignored when the program began stays ignored, and is not passed on. */
@@ -667,37 +732,41 @@ CASE(command_keeps_ignored_signals)
     EQ(wrapper_end(&wrapper), 7);
 }
 
-static int32_t more[3];
-
 static void open_more(void)
 {
     for (int i = 0; i < 3; i++) {
-        more[i] = open_memory(QSHM_CREATE | QSHM_ATTACH, "more");
-        GT(more[i], 0);
+        GT(open_memory(QSHM_CREATE | QSHM_ATTACH, "more"), 0);
     }
 }
 
-/* Descriptors 0 to 2, and one: on the guard's file. Not those of other attachments, which would keep them alive. */
+/* Those that are not close-on-exec anyway, 0 to 2 among them, and one: the guard's. Not those of other attachments, which
+ * it would keep alive. */
 CASE(command_inherits_one_descriptor)
 {
-    EQ(run_for_output(block_of("ls", "-l", "/proc/self/fd", NULL), open_more), 0);
-    int segments = 0, others = 0;
-    for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        const char *target = strstr(line, " -> ");
-        if (target == NULL || strncmp(target + 4, "/proc/", 6) == 0) {
-            continue; /* what ls itself reads */
-        }
-        int fd = 0;
-        for (const char *at = target; at > line && at[-1] != ' '; at--) {
-            fd = atoi(at - 1);
-        }
-        segments += strstr(target, "/i-a") != NULL;
-        others += fd > 2 && strstr(target, "/i-a") == NULL;
+    enum { MOST = 256 };
+    bool expected[MOST] = {false}, seen[MOST] = {false};
+    for (int fd = 0; fd < MOST; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        expected[fd] = flags >= 0 && (flags & FD_CLOEXEC) == 0;
     }
-    EQ(segments, 1);
-    EQ(others, 0);
-    for (int i = 0; i < 3; i++) {
-        EQ(qshm_detach((uint32_t)more[i]), 0);
+    EQ(run_for_output(block_of("ls", "-l", "/proc/self/fd", NULL), open_more), 0);
+    LT(guard_fd, MOST);
+    CHECK(!expected[guard_fd]);
+    expected[guard_fd] = true;
+    for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char *target = strstr(line, " -> ");
+        if (target != NULL && strncmp(target + 4, "/proc/", 6) != 0) { /* else what ls itself reads */
+            *target = '\0';
+            int fd = atoi(strrchr(line, ' ') + 1);
+            LT(fd, MOST);
+            seen[fd] = true;
+        }
+    }
+    for (int fd = 0; fd < MOST; fd++) {
+        if (seen[fd] != expected[fd]) {
+            runner_fail(__FILE__, __LINE__, "descriptor %d is%s inherited; the guard's is %d", fd,
+                        seen[fd] ? "" : " not", guard_fd);
+        }
     }
 }
 
@@ -755,11 +824,6 @@ static void stop_behind_the_child_beside_a_thread(void)
     qshm_test_arm(2, 1);
 }
 
-static void note_steps(void)
-{
-    qshm_test_arm(0, 0);
-}
-
 static struct wrapper wrapper_stopped(struct block block, void (*before)(void))
 {
     struct wrapper wrapper;
@@ -770,19 +834,24 @@ static struct wrapper wrapper_stopped(struct block block, void (*before)(void))
     return wrapper;
 }
 
-/* A signal that comes before there is a child, or before its pid is known, is passed on; to whatever thread it went. */
-CASE(command_gets_early_signals)
+static void check_steps(void *argument)
 {
+    (void)argument;
     uint32_t handle = join();
     struct block block = block_of("true", NULL);
-    note_steps();
+    qshm_test_arm(0, 0);
     GT(run(handle, &block), 0);
     char names[256];
     qshm_test_steps(names, sizeof names);
     EQ_TEXT(names, "vfork\ncommand started\n");
     EQ(qshm_await(), 0);
     EQ(qshm_detach(handle), 0);
+}
 
+/* A signal that comes before there is a child, or before its pid is known, is passed on; to whatever thread it went. */
+CASE(command_gets_early_signals)
+{
+    in_child(check_steps);
     static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
     static void (*const befores[])(void) = {stop_before_the_child, stop_behind_the_child,
                                             stop_before_the_child_beside_a_thread,
@@ -794,11 +863,11 @@ CASE(command_gets_early_signals)
             EQ(kill(wrapper.pid, SIGCONT), 0);
             gate_pass(&wrapper.detached); /* the command has ended, and with its input open */
             EQ(wrapper.seen->status, 128 + numbers[i]);
-            int byte = next_byte(&wrapper); /* it may have come as far as this */
-            CHECK(byte == 'r' || byte == -1);
             close(wrapper.input);
             gate_open(&wrapper.end);
             EQ(wait_exit(wrapper.pid), 0);
+            int byte = next_byte(&wrapper); /* it may have come as far as this */
+            CHECK(byte == 'r' || byte == -1);
             close(wrapper.output);
         }
     }
@@ -896,7 +965,7 @@ CASE(command_leaves_a_child_behind)
     setenv("QSHM_TEST_HELPER", "quiet", 1);
     setenv("QSHM_TEST_EXE", exe, 1);
     uint32_t mine = join();
-    struct wrapper wrapper = wrapper_start(shell("exec 3<&0; \"$QSHM_TEST_EXE\" <&3 & exit 5"), NULL);
+    struct wrapper wrapper = wrapper_start(shell("exec 9<&0; \"$QSHM_TEST_EXE\" <&9 & exit 5"), NULL);
     EQ(next_byte(&wrapper), 'r');
     gate_pass(&wrapper.detached);
     EQ(wrapper.seen->status, 5);
@@ -921,7 +990,7 @@ CASE(command_leaves_a_child_behind_a_dead_wrapper)
     setenv("QSHM_TEST_EXE", exe, 1);
     uint32_t mine = join();
     struct wrapper wrapper =
-        wrapper_start(shell("exec 3<&0; \"$QSHM_TEST_EXE\" <&3 & while :; do wait; done"), NULL);
+        wrapper_start(shell("exec 9<&0; \"$QSHM_TEST_EXE\" <&9 & while :; do wait; done"), NULL);
     EQ(next_byte(&wrapper), 'r');
     kill_and_wait(wrapper.pid);
     kill(wrapper.seen->command, SIGKILL);
@@ -955,6 +1024,7 @@ CASE(command_whose_wrapper_dies_at_the_start)
         struct wrapper wrapper;
         struct wrapping wrapping = {.block = &block, .before = behind ? kill_behind_the_child : kill_before_the_child};
         prepare(&wrapper, &wrapping);
+        free(block.bytes);
         wait_killed(wrapper.pid, SIGKILL);
         if (behind) {
             EQ(next_byte(&wrapper), 'r');
@@ -972,8 +1042,9 @@ CASE(command_whose_wrapper_dies_at_the_start)
     }
 }
 
-CASE(command_cannot_be_made)
+static void fail_to_make(void *argument)
 {
+    (void)argument;
     int fds = count_fds();
     uint32_t handle = join();
     struct block block = block_of("true", NULL);
@@ -988,9 +1059,14 @@ CASE(command_cannot_be_made)
     EQ(count_files(), 0);
 }
 
-/* One after the other. */
-CASE(command_again)
+CASE(command_cannot_be_made)
 {
+    in_child(fail_to_make);
+}
+
+static void run_again(void *argument)
+{
+    (void)argument;
     uint32_t handle = join();
     EQ(elect(handle), 1);
     struct block block = shell("exit 4");
@@ -999,6 +1075,12 @@ CASE(command_again)
         EQ(qshm_await(), 4);
     }
     EQ(qshm_detach(handle), 0);
+}
+
+/* One after the other. */
+CASE(command_again)
+{
+    in_child(run_again);
 }
 
 /* --- what this process was called with -------------------------------------------------------------------------------------- */

@@ -48,7 +48,7 @@ enum { MOST_STEPS = 200, MOST_VARYING = 20, TEXT = 16384 };
 /* What stands at the name before a run. */
 struct sight {
     bool exists, dead, persistent;
-    uint32_t attached;
+    uint32_t attached, holder;
     uint64_t word;
 };
 
@@ -60,6 +60,8 @@ struct scene {
     pid_t victim;
     struct sight sight;
     uint32_t process_id; /* filled in by force and owner */
+    bool crashed;        /* a guard's holder died, and nobody has been told yet */
+    _Atomic int *told;   /* how often somebody was; shared */
 };
 
 struct operation {
@@ -76,9 +78,10 @@ enum {
     DRAFTS = 1, /* makes a draft with a name where nameless files are not supported */
     VARIES = 2, /* the number of steps depends on time, or on what else lives on the device */
     KEEPS = 4,  /* leaves mappings by design */
+    GUARD = 8,  /* the name is a guard's */
 };
 
-static const char file_name[] = "m-name";
+static const char *file_name = "m-name";
 
 /* --- what is seen before a run ------------------------------------------------------------------------------------ */
 
@@ -90,6 +93,7 @@ static struct sight look(void)
         sight.dead = is_dead(file_name);
         sight.persistent = (control->header.flags & QSHM_FLAG_PERSISTENT) != 0;
         sight.attached = control->attached;
+        sight.holder = control->holder;
         sight.word = control->lock;
         unpeek(control);
     }
@@ -166,6 +170,50 @@ static void leave_dead_owner(struct scene *s)
     wait_killed(spawn(lock_and_die, NULL), SIGKILL);
 }
 
+static int32_t open_guard(void)
+{
+    return open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "name");
+}
+
+static int32_t elect(int32_t handle, const char *body)
+{
+    return qshm_elect((uint32_t)handle, 1000, body, (uint32_t)strlen(body), &outcome);
+}
+
+static void hold_guard_and_die(void *argument)
+{
+    (void)argument;
+    int32_t handle = open_guard();
+    GT(handle, 0);
+    EQ(elect(handle, "dead"), 1);
+    raise(SIGKILL);
+}
+
+static void leave_dead_guard(struct scene *s)
+{
+    wait_killed(spawn(hold_guard_and_die, NULL), SIGKILL);
+    s->crashed = true;
+}
+
+static void hold_guard_until(void *argument)
+{
+    struct holder *holder = argument;
+    int32_t handle = open_guard();
+    GT(handle, 0);
+    EQ(elect(handle, "holder"), 1);
+    gate_open(&holder->ready);
+    gate_pass(&holder->done);
+    EQ(qshm_detach((uint32_t)handle), 0);
+}
+
+static void hold_guard(struct scene *s)
+{
+    s->holder = (struct holder){.ready = gate_make(), .done = gate_make()};
+    s->holder.pid = spawn(hold_guard_until, &s->holder);
+    gate_pass(&s->holder.ready);
+    s->has_holder = true;
+}
+
 /* --- preparations ------------------------------------------------------------------------------------------------- */
 
 static int32_t join(struct scene *s)
@@ -225,6 +273,15 @@ static int32_t join_and_wait(struct scene *s)
         unpeek(control);
     }
     return r;
+}
+
+/* 0: a victim that is stopped still holds, or is just giving up. */
+static int32_t join_and_hold(struct scene *s)
+{
+    s->mine = open_guard();
+    int32_t r = s->mine > 0 ? elect(s->mine, "mine") : s->mine;
+    CHECK(r <= 0 || (outcome.flags & QSHM_RECOVERED) == 0); /* whoever dies in a release has given up in order */
+    return r < 0 ? r : 0;
 }
 
 /* --- runs, and what they must give -------------------------------------------------------------------------------- */
@@ -412,7 +469,7 @@ static bool good_list(struct scene *s, int32_t r, enum when when)
 {
     (void)s;
     (void)when;
-    return r == (int32_t)sizeof file_name;
+    return r == (int32_t)strlen(file_name) + 1;
 }
 
 static int32_t run_inspect(struct scene *s)
@@ -422,7 +479,7 @@ static int32_t run_inspect(struct scene *s)
         struct qshm_info info;
         uint32_t ids[8];
     } found;
-    int32_t r = qshm_inspect(file_name, sizeof file_name - 1, NULL, 0, &found, sizeof found, &outcome);
+    int32_t r = qshm_inspect(file_name, (uint32_t)strlen(file_name), NULL, 0, &found, sizeof found, &outcome);
     if (r > 0) { /* a success must not lie */
         EQ(found.info.state, QSHM_LIVE);
         EQ(found.info.attached, 1);
@@ -465,6 +522,40 @@ static bool good_write(struct scene *s, int32_t r, enum when when)
 {
     (void)s;
     return r == 1 || (when == BESIDE && r == 0);
+}
+
+static int32_t run_acquire(struct scene *s)
+{
+    s->mine = open_guard();
+    return s->mine < 0 ? s->mine : elect(s->mine, "mine");
+}
+
+/* Told is who follows a holder that died: the one of the setup, or a victim whose id stands in the file. */
+static bool good_acquire(struct scene *s, int32_t r, enum when when)
+{
+    bool told = r == 1 && (outcome.flags & QSHM_RECOVERED) != 0;
+    bool due = s->crashed || s->sight.holder != 0;
+    *s->told += told;
+    if (r == 1) {
+        s->crashed = false;
+    }
+    return (r == 1 && (when == BESIDE || told == due)) || (r == 0 && when == BESIDE);
+}
+
+static int32_t run_primary(struct scene *s)
+{
+    (void)s;
+    static union {
+        struct qshm_primary primary;
+        uint8_t bytes[QSHM_PRIMARY_CAPACITY];
+    } told;
+    int32_t r = qshm_primary("name", 4, NULL, 0, &told, sizeof told, &outcome);
+    if (r == 1) { /* a success must not lie */
+        EQ(told.primary.process.pid, s->holder.pid);
+        EQ(told.primary.body_size, 6);
+        EQ(memcmp(told.bytes + sizeof told.primary + told.primary.cwd_size, "holder", 6), 0);
+    }
+    return r;
 }
 
 /* --- afterwards --------------------------------------------------------------------------------------------------- */
@@ -572,6 +663,12 @@ static const struct operation operations[] = {
     {"inspect", DRAFTS, keep, NULL, run_inspect, good_inspect, forget, NULL},
     {"holders", DRAFTS | VARIES, keep, NULL, run_holders, good_holders, forget, NULL},
     {"write", 0, keep, join, run_write, good_write, part, NULL},
+    {"acquire_new", GUARD | DRAFTS, NULL, NULL, run_acquire, good_acquire, part, NULL},
+    {"acquire_dead", GUARD | DRAFTS, leave_dead_guard, NULL, run_acquire, good_acquire, part, NULL},
+    {"acquire_contended", GUARD | DRAFTS, hold_guard, NULL, run_acquire, good_zero, part, NULL},
+    {"release", GUARD, NULL, join_and_hold, run_detach, good_zero, forget, NULL},
+    {"release_at_exit", GUARD | KEEPS, NULL, join_and_hold, run_leave, good_zero, forget, NULL},
+    {"primary", GUARD | DRAFTS, hold_guard, NULL, run_primary, good_one, forget, NULL},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -586,6 +683,7 @@ struct order {
 
 struct report {
     int32_t steps;
+    _Atomic int told;
     char names[TEXT];
 };
 
@@ -600,9 +698,9 @@ static void say_bad(const struct order *order, uint32_t step, const char *who, i
 {
     runner_fail(__FILE__, __LINE__,
                 "%s, step %u: %s got %d (%s), flags %u, os_error %d, call \"%s\", why \"%s\", pid %u; before: "
-                "exists %d, dead %d, persistent %d, attached %u, word %llx",
+                "exists %d, dead %d, persistent %d, attached %u, holder %u, word %llx",
                 order->name, step, who, r, error_name(r), outcome.flags, outcome.os_error, outcome.call, outcome.why,
-                outcome.pid, s->sight.exists, s->sight.dead, s->sight.persistent, s->sight.attached,
+                outcome.pid, s->sight.exists, s->sight.dead, s->sight.persistent, s->sight.attached, s->sight.holder,
                 (unsigned long long)s->sight.word);
 }
 
@@ -686,7 +784,8 @@ static void tear_down(const struct order *order, struct scene *s, uint32_t step,
         EQ(remove_name(file_name, false), 1);
     }
     if (sweep) {
-        int32_t handle = open_memory(QSHM_CREATE | QSHM_ATTACH, "name");
+        bool guards = (order->operation->flags & GUARD) != 0;
+        int32_t handle = guards ? open_guard() : open_memory(QSHM_CREATE | QSHM_ATTACH, "name");
         GT(handle, 0);
         EQ(qshm_detach((uint32_t)handle), 0);
     }
@@ -778,7 +877,8 @@ static void drive(void *argument)
     snprintf(directory, sizeof directory, "%s/%u", runner_directory(), attempt->step);
     EQ(mkdir(directory, 0700), 0);
     setenv("QSHM_DIRECTORY", directory, 1);
-    struct scene s = {0};
+    file_name = (order->operation->flags & GUARD) != 0 ? "i-name" : "m-name";
+    struct scene s = {.told = &attempt->report.told};
     if (order->operation->setup != NULL) {
         order->operation->setup(&s);
     }
@@ -795,6 +895,10 @@ static void drive(void *argument)
     case FAIL:
         fail_at(attempt, &s);
         break;
+    }
+    if (order->operation->setup == leave_dead_guard) { /* one crash, or two, if the victim held when it was killed */
+        int told = attempt->report.told;
+        CHECK(told == 1 || (told == 2 && order->action == KILL));
     }
     tear_down(order, &s, attempt->step, order->action == STOP || order->named);
     EQ(rmdir(directory), 0);

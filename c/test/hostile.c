@@ -417,3 +417,175 @@ CASE(hostile_mutations_in_use)
     }
     check_neighbours();
 }
+
+/* --- what a guard says of itself ------------------------------------------------------------------------------------- */
+
+struct guardian {
+    struct gate held, done;
+};
+
+static void hold_guard(void *argument)
+{
+    struct guardian *guardian = argument;
+    int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+    GT(handle, 0);
+    EQ(qshm_elect((uint32_t)handle, 1000, "body", 4, &outcome), 1);
+    gate_open(&guardian->held);
+    gate_pass(&guardian->done);
+}
+
+static struct {
+    union {
+        struct qshm_primary primary;
+        uint8_t bytes[QSHM_PRIMARY_CAPACITY];
+    } told;
+    uint8_t behind[4096];
+} asked;
+
+/* Whatever is told lies inside the buffer, and names no process but those that hold. */
+static void ask_guard(pid_t pid)
+{
+    memset(asked.behind, 'x', sizeof asked.behind);
+    int32_t r = qshm_primary("a", 1, NULL, 0, &asked.told, sizeof asked.told, &outcome);
+    CHECK((r >= 0 && r <= 2) || r == QSHM_E_INCOMPATIBLE);
+    if (r == 1) {
+        uint64_t size = sizeof asked.told.primary;
+        size += asked.told.primary.cwd_size;
+        size += asked.told.primary.body_size;
+        LE(size, sizeof asked.told);
+    }
+    if (r == 1 || r == 2) {
+        EQ(asked.told.primary.process.pid, pid);
+    } else if (r == QSHM_E_INCOMPATIBLE) {
+        CHECK(outcome.pid == (uint32_t)pid || outcome.pid == 0);
+    }
+    for (size_t i = 0; i < sizeof asked.behind; i++) {
+        EQ(asked.behind[i], 'x');
+    }
+}
+
+static const off_t info_at = sizeof(struct qshm__control) + offsetof(struct qshm__instance_part, info);
+
+CASE(hostile_guard_info)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_neighbours();
+    struct guardian guardian = {gate_make(), gate_make()};
+    pid_t pid = spawn(hold_guard, &guardian);
+    gate_pass(&guardian.held);
+    struct qshm__control *control = peek("i-a");
+    uint32_t holder = control->holder;
+    const struct {
+        size_t offset, size;
+    } words[] = {
+#define WORD(name) {offsetof(struct qshm__holder_info, name), sizeof(((struct qshm__holder_info *)0)->name)}
+        WORD(pid), WORD(cwd_size), WORD(body_size), WORD(reserved), WORD(started), WORD(pid_namespace),
+        WORD(reserved_tail), WORD(cwd), WORD(body),
+#undef WORD
+    };
+    static uint8_t bytes[QSHM_INFO_SIZE];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            fill(bytes, words[i].size, filling, &random);
+            poke("i-a", info_at + (off_t)words[i].offset, bytes, words[i].size);
+            ask_guard(pid);
+        }
+    }
+    const uint32_t sizes[] = {0, 1, 4095, 4096, 4097, 61375, 61376, 61377, 65535, 65536, 0x7fffffff, 0xfffffff0, 0xffffffff};
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    for (int i = 0; i < SIZES * SIZES; i++) {
+        poke("i-a", info_at + (off_t)offsetof(struct qshm__holder_info, cwd_size), &sizes[i % SIZES], 4);
+        poke("i-a", info_at + (off_t)offsetof(struct qshm__holder_info, body_size), &sizes[i / SIZES], 4);
+        ask_guard(pid);
+    }
+    for (int i = 0; i < 300; i++) { /* random bytes all over it */
+        fill(bytes, sizeof bytes, 5, &random);
+        poke("i-a", info_at, bytes, random_below(&random, 2) == 0 ? 64 : sizeof bytes);
+        ask_guard(pid);
+    }
+    const uint32_t ids[] = {0, 1, 2, holder, holder + 1, 0x7fffffff, 0x80000000, 0x80000000 | holder, 0xffffffff};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        for (int sound = 0; sound < 2; sound++) {
+            memset(bytes, sound != 0 ? 0 : 0xff, sizeof bytes);
+            poke("i-a", info_at, bytes, sizeof bytes);
+            control->holder = ids[i];
+            ask_guard(pid);
+        }
+    }
+    unpeek(control);
+    kill_and_wait(pid);
+    check_neighbours();
+}
+
+/* Of the whole file; the holder goes on not to look at it. */
+CASE(hostile_guard_mutations)
+{
+    runner_watchdog(240);
+    struct random random = random_from(runner_seed());
+    make_neighbours();
+    uint8_t bytes[16];
+    for (int round = 0; round < 50; round++) {
+        struct guardian guardian = {gate_make(), gate_make()};
+        pid_t pid = spawn(hold_guard, &guardian);
+        gate_pass(&guardian.held);
+        for (int i = 0; i < 10; i++) {
+            uint32_t size = 1 + random_below(&random, sizeof bytes);
+            uint32_t bound = random_below(&random, 2) == 0 ? 512 : (uint32_t)info_at + QSHM_INFO_SIZE - size;
+            fill(bytes, size, 5, &random);
+            poke("i-a", random_below(&random, bound), bytes, size);
+            ask_guard(pid);
+            int32_t r = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+            expect_sound(r);
+            if (r > 0) {
+                EQ(qshm_elect((uint32_t)r, 0, "other", 5, &outcome), 0); /* whatever it says, P is held */
+                EQ(qshm_detach((uint32_t)r), 0);
+            }
+        }
+        EQ(remove_name("i-a", true), QSHM_E_IN_USE);
+        kill_and_wait(pid);
+        gate_close(&guardian.held);
+        gate_close(&guardian.done);
+        int32_t r = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+        if (r > 0) {
+            EQ(qshm_elect((uint32_t)r, 0, "next", 4, &outcome), 1);
+            ask_guard(getpid());
+            EQ(qshm_detach((uint32_t)r), 0);
+        }
+        expect_sound(remove_name("i-a", false));
+    }
+    check_neighbours();
+}
+
+/* Only for those who look: a process that has it mapped dies of it (qshm.h, CAVEATS). */
+CASE(hostile_guard_is_cut)
+{
+    const off_t whole = (off_t)sizeof(struct qshm__control) + (off_t)sizeof(struct qshm__instance_part);
+    const off_t sizes[] = {0,    1,    15,          16,           24,          39,         40,        464,      467,
+                           4096, 8191, 8192,        info_at - 1,  info_at,     info_at + 12, info_at + 64, info_at + 4160,
+                           whole - 1, whole, whole + 1, whole + 4096, (off_t)1 << 40};
+    make_neighbours();
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct guardian guardian = {gate_make(), gate_make()};
+        pid_t pid = spawn(hold_guard, &guardian);
+        gate_pass(&guardian.held);
+        EQ(truncate(path_of("i-a"), sizes[i]), 0);
+        int fds = count_fds();
+        ask_guard(pid);
+        EQ(count_fds(), fds);
+        EQ(qshm_inspect("i-a", 3, NULL, 0, &found, sizeof found, &outcome) > 0, 1);
+        EQ(found.info.held, 1);
+        int32_t r = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+        CHECK(sizes[i] == whole ? r > 0 : r == QSHM_E_INCOMPATIBLE);
+        if (r < 0) {
+            EQ(outcome.flags, QSHM_USED);
+        } else {
+            EQ(qshm_detach((uint32_t)r), 0);
+        }
+        kill_and_wait(pid);
+        gate_close(&guardian.held);
+        gate_close(&guardian.done);
+        EQ(remove_name("i-a", false), 1);
+    }
+    check_neighbours();
+}

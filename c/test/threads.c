@@ -9,7 +9,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -165,4 +167,77 @@ CASE(threads_deadlock_of_handles_from_elsewhere)
     GT(part.number, 0);
     EQ(qshm_try_lock((uint32_t)part.number), 1);
     EQ(qshm_wait_lock((uint32_t)a, 2000), QSHM_E_DEADLOCK);
+}
+
+/* --- a guard -------------------------------------------------------------------------------------------------------- */
+
+static _Atomic int guarding;
+
+static int32_t join_guard(struct part *part)
+{
+    return qshm_open(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, 0, "guard", 5, NULL, 0, &part->outcome);
+}
+
+static void *stand_for_it(void *argument)
+{
+    struct part *part = argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        int32_t r = join_guard(part);
+        GT(r, 0);
+        uint32_t handle = (uint32_t)r;
+        r = qshm_elect(handle, round % 2 == 0 ? 0 : 1000, "body", 4, &part->outcome);
+        CHECK(r == 0 || r == 1);
+        EQ(qshm_is_lost(handle), 0);
+        if (r == 1) {
+            EQ(part->outcome.flags, 0); /* nobody crashes */
+            EQ(atomic_fetch_add(&guarding, 1), 0);
+            turns++;
+            EQ(atomic_fetch_sub(&guarding, 1), 1);
+        }
+        EQ(qshm_detach(handle), 0);
+    }
+    return NULL;
+}
+
+CASE(threads_guard_is_one)
+{
+    static struct part parts[THREADS];
+    run_threads(stand_for_it, parts, sizeof *parts);
+    GT(turns, 0);
+    EQ(count_files(), 0);
+    EQ(count_maps(), 0);
+}
+
+struct standing {
+    struct part part;
+    pthread_barrier_t *joined;
+};
+
+static void *stand_once(void *argument)
+{
+    struct standing *standing = argument;
+    int32_t r = join_guard(&standing->part);
+    GT(r, 0);
+    pthread_barrier_wait(standing->joined);
+    EQ(qshm_elect((uint32_t)r, 0, "body", 4, &standing->part.outcome), 1);
+    for (;;) {
+        pause();
+    }
+    return NULL;
+}
+
+/* The library's destructor looks at what another thread guards, or is just about to. Nothing but the kernel's word for
+ * P goes between the two. (For the thread sanitizer.) */
+CASE(threads_guard_beside_an_exit)
+{
+    static struct standing standing;
+    static pthread_barrier_t joined;
+    EQ(pthread_barrier_init(&joined, NULL, 2), 0);
+    standing.joined = &joined;
+    pthread_t thread;
+    EQ(pthread_create(&thread, NULL, stand_once, &standing), 0);
+    pthread_barrier_wait(&joined);
+    while (!range_is_held("i-guard", QSHM_RANGE_P, 1)) {
+    }
+    exit(0);
 }

@@ -5,6 +5,7 @@
  *              one that lost its name, and nothing is left at the end.
  *   lock       processes change two counters under the lock. They are equal, or the owner's death is told; nobody is
  *              inside beside another; somebody who asks rarely gets the lock beside those who ask always.
+ *   guard      processes are elected and give up. Never are there two at once; each crash of a holder is told.
  *
  * Invariants: what the processes report stands in anonymous memory that outlives them; a slot counts as dying before
  * its process is killed, so that an observation about a process that may be gone is not taken for a violation.
@@ -333,4 +334,131 @@ CASE(torture_lock_long)
 {
     need_time();
     torture_lock(runner_torture_seconds());
+}
+
+/* --- guard -------------------------------------------------------------------------------------------------------- */
+
+struct guard_board {
+    _Atomic int dying[PROCESSES];
+    _Atomic int holding[PROCESSES];
+    _Atomic long elected[PROCESSES];
+    _Atomic uint32_t inside; /* which process, plus 1 */
+    _Atomic long violations, told;
+    uint64_t seed;
+};
+
+struct guard_part {
+    struct guard_board *board;
+    int me;
+};
+
+static void stand(void *argument)
+{
+    const struct guard_part *part = argument;
+    struct guard_board *board = part->board;
+    uint32_t me = (uint32_t)part->me + 1;
+    struct random random = random_from(board->seed ^ (uint64_t)getpid() << 20);
+    for (;;) {
+        int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "guard");
+        if (handle < 0) {
+            violated(&board->violations, "open failed: error %llu, errno %llu", (unsigned long long)-handle,
+                     (unsigned long long)outcome.os_error);
+            continue;
+        }
+        bool reclaimed = (outcome.flags & (QSHM_CREATED | QSHM_RECOVERED)) == (QSHM_CREATED | QSHM_RECOVERED);
+        for (uint32_t tries = 1 + random_below(&random, 20); tries > 0; tries--) {
+            int32_t r = qshm_elect((uint32_t)handle, random_below(&random, 2) == 0 ? 0 : 1000, &me, sizeof me, &outcome);
+            if (r < 0) {
+                violated(&board->violations, "elect failed: error %llu, errno %llu", (unsigned long long)-r,
+                         (unsigned long long)outcome.os_error);
+                break;
+            }
+            if (r == 0) {
+                sched_yield();
+                continue;
+            }
+            board->told += reclaimed || (outcome.flags & QSHM_RECOVERED) != 0;
+            board->holding[me - 1] = 1;
+            uint32_t before = atomic_exchange(&board->inside, me);
+            if (before != 0 && board->dying[before - 1] == 0) {
+                violated(&board->violations, "process %llu guards beside %llu", me, before);
+            }
+            board->elected[me - 1]++;
+            if (random_below(&random, 4) == 0) {
+                sleep_microseconds(random_below(&random, 1000));
+            } else {
+                spin(random_below(&random, 2048));
+            }
+            uint32_t after = me;
+            if (!atomic_compare_exchange_strong(&board->inside, &after, 0)) {
+                violated(&board->violations, "process %llu found %llu inside", me, after);
+            }
+            board->holding[me - 1] = 0;
+            break;
+        }
+        EQ(qshm_detach((uint32_t)handle), 0);
+    }
+}
+
+static void torture_guard(long most_kills, double seconds)
+{
+    struct guard_board *board = shared_memory(sizeof *board);
+    board->seed = runner_seed();
+    struct random random = random_from(board->seed);
+    pid_t pids[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) {
+        pids[i] = spawn(stand, &(struct guard_part){.board = board, .me = i});
+    }
+    double end = now_ms() + seconds * 1e3;
+    long kills = 0, crashes = 0, elected = 0;
+    while (kills < most_kills && now_ms() < end && board->violations == 0) {
+        sleep_microseconds(random_below(&random, 3000));
+        int i = (int)random_below(&random, PROCESSES);
+        if (random_below(&random, 4) != 0) { /* mostly the one that guards: few die inside by chance */
+            uint32_t inside = board->inside;
+            i = inside == 0 ? i : (int)inside - 1;
+        }
+        board->dying[i] = 1;
+        kill_and_wait(pids[i]);
+        kills++;
+        crashes += board->holding[i];
+        board->holding[i] = 0;
+        uint32_t left = (uint32_t)i + 1; /* unless the next one is inside already */
+        atomic_compare_exchange_strong(&board->inside, &left, 0);
+        board->dying[i] = 0;
+        pids[i] = spawn(stand, &(struct guard_part){.board = board, .me = i});
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        board->dying[i] = 1; /* for good: the others still look */
+        kill_and_wait(pids[i]);
+        kills++;
+        crashes += board->holding[i];
+        elected += board->elected[i];
+    }
+    int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "guard");
+    GT(handle, 0);
+    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, &outcome), 1);
+    board->told += (outcome.flags & QSHM_RECOVERED) != 0;
+    runner_note("guard: %ld elections, %ld kills, %ld of a holder, %ld told, %ld violations", elected, kills, crashes,
+                board->told, board->violations);
+    runner_count("guard kills", kills);
+    EQ(board->violations, 0);
+    CHECK(kills >= most_kills || now_ms() >= end); /* it was not cut short */
+    GT(elected, kills);
+    GT(crashes, 0);
+    GE(board->told, crashes);
+    LE(board->told, kills);
+    EQ(qshm_detach((uint32_t)handle), 0);
+    EQ(count_files(), 0);
+}
+
+CASE(guard_torture)
+{
+    torture_guard(600, 1e9);
+}
+
+CASE(torture_guard_long)
+{
+    need_time();
+    torture_guard(1000000000, runner_torture_seconds());
 }

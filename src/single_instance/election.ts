@@ -103,7 +103,7 @@ export class Candidate {
     const { name, directory, mode } = this.#request;
     this.#incompatible = undefined;
     try {
-      return new Attachment({ kind: "instance", operation: "open", key: name, size: 0, directory, mode });
+      return new Attachment({ kind: "instance", operation: "open", purpose: "acquire", key: name, size: 0, directory, mode });
     } catch (error) {
       if (!(error instanceof IncompatibleError) || (outcomeFlags() & USED) === 0) throw error;
       this.#incompatible = error;
@@ -124,7 +124,7 @@ export class Candidate {
     const { name } = this.#request;
     const { info, pid, incompatible = this.#incompatible } = holder ?? {};
     const since = info?.startedAt === undefined ? "" : `, started ${info.startedAt.toISOString()}`;
-    const command = info === undefined || info.args.length === 0 ? "" : `: ${info.args.join(" ")}`;
+    const command = info === undefined || info.args.length === 0 ? "" : `: ${commandOf(info.args)}`;
     const who = pid === undefined ? "another process" : `process ${pid}`;
     return new AlreadyRunningError(`Cannot acquire instance ${JSON.stringify(name)}: ${who} holds it${since}${command}` +
       (incompatible === undefined ? "" : `: ${incompatible.message}`), {
@@ -136,4 +136,12 @@ export class Candidate {
       cause: incompatible,
     });
   }
+}
+
+const LONGEST_COMMAND = 200;
+
+/** Arguments in a message: whatever is not plain is quoted, and too much is cut. */
+function commandOf(args: readonly string[]): string {
+  const text = args.map((arg) => /^[\w@%+=:,./-]+$/.test(arg) ? arg : JSON.stringify(arg)).join(" ");
+  return text.length <= LONGEST_COMMAND ? text : `${text.slice(0, LONGEST_COMMAND)}…`;
 }

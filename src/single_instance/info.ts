@@ -36,6 +36,10 @@ export interface Holder {
 const CAPACITY = 61376;
 /** What takes the place of arguments that are cut. */
 const CUT = "…";
+/** The least that is said of arguments that do not fit. */
+const NONE_KEPT: Uint8Array = new TextEncoder().encode(JSON.stringify([CUT]));
+/** Bytes of the number in front of the arguments. */
+const LENGTH_SIZE = 4;
 /** `struct qshm_primary`, and the room for what follows it. */
 const PRIMARY = { pid: 4, started: 16, cwdSize: 32, bodySize: 36, end: 40, capacity: 65536 };
 const NOBODY = 0;
@@ -52,10 +56,10 @@ export function guards(): Group<"instance"> {
 export function checkArgs(args: unknown): readonly string[] {
   if (args === undefined) return runtime().args();
   if (!Array.isArray(args)) throw new TypeError(`Args must be an array: got ${describe(args)}`);
-  args.forEach((arg: unknown, i) => {
+  return Array.from(args, (arg: unknown, i) => { // a copy, without holes and methods of its own
     if (typeof arg !== "string") throw new TypeError(`Args[${i}] must be a string: got ${describe(arg)}`);
+    return arg;
   });
-  return args as string[];
 }
 
 /**
@@ -64,19 +68,19 @@ export function checkArgs(args: unknown): readonly string[] {
  */
 export function encodeInfo(name: string, args: readonly string[], data: Payload | undefined): Uint8Array {
   const encodedData = encodePayload("Data", data);
-  const room = CAPACITY - 4 - encodedData.length;
-  if (room < 2) {
+  const room = CAPACITY - LENGTH_SIZE - encodedData.length;
+  if (room < NONE_KEPT.length) {
     throw new MessageTooLargeError(
-      `Cannot acquire instance ${JSON.stringify(name)}: its data takes ${encodedData.length} bytes, ` +
-        `at most ${CAPACITY - 6} fit; put it into a SharedMemory or a file, and its name here`,
+      `Cannot acquire instance ${JSON.stringify(name)}: its data takes ${encodedData.length - 1} bytes, ` +
+        `at most ${CAPACITY - LENGTH_SIZE - NONE_KEPT.length - 1} fit; put it into a SharedMemory or a file, and its name here`,
       { code: "MessageTooLarge", operation: "acquire", key: name },
     );
   }
   const encodedArgs = encodeArgs(args, room);
-  const body = new Uint8Array(4 + encodedArgs.length + encodedData.length);
+  const body = new Uint8Array(LENGTH_SIZE + encodedArgs.length + encodedData.length);
   new DataView(body.buffer).setUint32(0, encodedArgs.length, true);
-  body.set(encodedArgs, 4);
-  body.set(encodedData, 4 + encodedArgs.length);
+  body.set(encodedArgs, LENGTH_SIZE);
+  body.set(encodedData, LENGTH_SIZE + encodedArgs.length);
   return body;
 }
 
@@ -85,15 +89,14 @@ function encodeArgs(args: readonly string[], room: number): Uint8Array {
   const encoder = new TextEncoder();
   const whole = encoder.encode(JSON.stringify(args));
   if (whole.length <= room) return whole;
-  let used = encoder.encode(JSON.stringify([CUT])).length;
+  let used = NONE_KEPT.length;
   let kept = 0;
   for (const arg of args) {
     used += encoder.encode(JSON.stringify(arg)).length + 1;
     if (used > room) break;
     kept++;
   }
-  const cut = encoder.encode(JSON.stringify([...args.slice(0, kept), CUT]));
-  return cut.length <= room ? cut : encoder.encode("[]");
+  return encoder.encode(JSON.stringify([...args.slice(0, kept), CUT]));
 }
 
 /** Asks who holds a guard; `undefined`: nobody. Changes nothing. */
@@ -118,8 +121,8 @@ function decodeInfo(bytes: Uint8Array, fields: DataView, pid: number | undefined
   const bodyAt = PRIMARY.end + fields.getUint32(PRIMARY.cwdSize, true);
   const body = bytes.subarray(bodyAt, bodyAt + fields.getUint32(PRIMARY.bodySize, true));
   try {
-    const dataAt = 4 + new DataView(body.buffer, body.byteOffset, body.length).getUint32(0, true);
-    const args: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body.subarray(4, dataAt)));
+    const dataAt = LENGTH_SIZE + new DataView(body.buffer, body.byteOffset, body.length).getUint32(0, true);
+    const args: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body.subarray(LENGTH_SIZE, dataAt)));
     return Object.freeze({
       pid,
       startedAt: started === 0 ? undefined : new Date(started),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describe } from "../validate.ts";
+import { describe, isBytes } from "../validate.ts";
 
 /** Whatever JSON can say. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -26,7 +26,7 @@ const BYTES = 2;
  */
 export function encodePayload(name: string, payload: unknown): Uint8Array {
   if (payload === undefined) return Uint8Array.of(NOTHING);
-  if (payload instanceof Uint8Array) return tagged(BYTES, payload);
+  if (isBytes(payload)) return tagged(BYTES, payload);
   checkJson(name, payload, new Set());
   return tagged(JSON_TEXT, new TextEncoder().encode(JSON.stringify(payload)));
 }
@@ -61,9 +61,12 @@ function checkJson(path: string, value: unknown, ancestors: Set<object>): void {
   if (ancestors.has(value)) throw new TypeError(`${path} must be JSON or a Uint8Array: it contains itself`);
   ancestors.add(value);
   if (Array.isArray(value)) {
+    if ("toJSON" in value) throw new TypeError(`${path}.toJSON must not be there: it would change what is sent`);
     for (let i = 0; i < value.length; i++) checkJson(`${path}[${i}]`, value[i], ancestors);
   } else {
     checkPlain(path, value);
+    const [symbol] = Object.getOwnPropertySymbols(value);
+    if (symbol !== undefined) throw new TypeError(`${path}[${String(symbol)}] must not be there: JSON has no symbols`);
     for (const [key, member] of Object.entries(value)) checkJson(memberPath(path, key), member, ancestors);
   }
   ancestors.delete(value);
@@ -73,9 +76,6 @@ function checkPlain(path: string, value: object): void {
   const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw new TypeError(`${path} must be JSON or a Uint8Array: got an object of class ${prototype.constructor?.name}`);
-  }
-  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
-    throw new TypeError(`${memberPath(path, "toJSON")} must be JSON or a Uint8Array: got function`);
   }
 }
 

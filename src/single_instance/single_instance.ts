@@ -252,7 +252,8 @@ function findRunning(name: string, key: Uint8Array, place: Uint8Array, last: boo
 function leaving(name: string, pid: number | undefined): BusyError {
   const who = pid === undefined ? "a process" : `process ${pid}`;
   return new BusyError(
-    `Cannot connect to instance ${JSON.stringify(name)}: ${who} has been releasing it for a while; is it stopped?`,
+    `Cannot connect to instance ${JSON.stringify(name)}: ${who} holds it, and tells nothing that can be understood; ` +
+      "it may have been stopped while releasing it",
     { code: "Busy", operation: "connect to", key: name, pid },
   );
 }

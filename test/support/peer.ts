@@ -104,13 +104,13 @@ export class Peer implements AsyncDisposable {
 
   /** Sends a signal; SIGKILL and its like are waited for with `exited`. */
   signal(name: NodeJS.Signals): void {
-    this.child.kill(name);
+    process.kill(this.child.pid!, name); // ChildProcess.kill() closes the pipes first in Deno: a peer would end in order
   }
 
   /** Kills it with SIGKILL and waits for its end. Pending answers are rejected. */
   async kill(): Promise<void> {
     for (const { promise } of this.#answers.values()) promise.catch(() => {});
-    this.child.kill("SIGKILL");
+    process.kill(this.child.pid!, "SIGKILL");
     await this.#exited;
   }
 

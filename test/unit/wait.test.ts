@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { runtime } from "../../ffi/load.ts";
-import { checkSyncWait, checkWait } from "../../src/wait.ts";
+import { checkSyncWait, checkWait, poll, type Wait, type WaitOptions } from "../../src/wait.ts";
 
 describe("checkWait()", () => {
   it("fills in the defaults", () => {
@@ -49,5 +49,64 @@ describe("startTimer()", () => {
     runtime().startTimer(() => calls++, 1, true)();
     await new Promise<void>((resolve) => runtime().startTimer(resolve, 5, true));
     expect(calls).toBe(0);
+  });
+});
+
+describe("poll()", () => {
+  const wait = (options: WaitOptions): Wait => checkWait(options);
+
+  it("looks before it returns, and gives what is found, whatever it is but undefined", async () => {
+    for (const found of [0, false, null, "", NaN, "x"]) {
+      const looks: boolean[] = [];
+      const promise = poll(wait({}), (last) => (looks.push(last), found));
+      expect(looks).toEqual([false]);
+      expect(await promise).toBe(found);
+      expect(looks).toEqual([false]);
+    }
+  });
+
+  it("looks again until something is found", async () => {
+    let looks = 0;
+    expect(await poll(wait({}), () => ++looks === 5 ? "found" : undefined)).toBe("found");
+    expect(looks).toBe(5);
+  });
+
+  it("says when it is the last look: at once without time, else when time is up, and only then", async () => {
+    for (const timeout of [0, 1, 35]) {
+      const looks: boolean[] = [];
+      const start = performance.now();
+      const result = await poll(wait({ timeout }), (last) => (looks.push(last), last ? "last" : undefined));
+      expect(result).toBe("last");
+      expect(performance.now() - start).toBeGreaterThanOrEqual(timeout);
+      expect(looks.indexOf(true)).toBe(looks.length - 1);
+      expect(looks[0]).toBe(timeout === 0);
+    }
+  });
+
+  it("rejects with what a look throws, and looks no more", async () => {
+    let looks = 0;
+    const look = (): undefined => {
+      if (++looks === 3) throw new SyntaxError("mine");
+    };
+    await expect(poll(wait({}), look)).rejects.toThrow(new SyntaxError("mine"));
+    await new Promise<void>((resolve) => runtime().startTimer(resolve, 40, true));
+    expect(looks).toBe(3);
+  });
+
+  it("rejects with the reason of the signal, and looks no more", async () => {
+    const controller = new AbortController();
+    let looks = 0;
+    const promise = poll(wait({ signal: controller.signal }), () => void looks++);
+    controller.abort("mine");
+    await expect(promise).rejects.toBe("mine");
+    await new Promise<void>((resolve) => runtime().startTimer(resolve, 40, true));
+    expect(looks).toBe(1);
+  });
+
+  it("keeps what was found before an abort in the same turn", async () => {
+    const controller = new AbortController();
+    const promise = poll(wait({ signal: controller.signal }), () => "found");
+    controller.abort("too late");
+    expect(await promise).toBe("found");
   });
 });
