@@ -243,6 +243,9 @@ QSHM_API int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome);
 QSHM_API int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *outcome);
 /* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. */
 QSHM_API int32_t qshm_await(void);
+/* Ends the process without the runtime's own end, which undoes what the program did to the terminal's settings. Detach
+ * before. */
+QSHM_API int32_t qshm_exit(uint32_t status);
 
 /* --- what exists -------------------------------------------------------------------------------------------------- */
 

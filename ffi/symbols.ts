@@ -58,6 +58,7 @@ export const SYMBOLS = {
     qshm_arguments: { parameters: ["out", "u32", "out"], result: "i32" },
     qshm_run: { parameters: ["u32", "in", "u32", "out"], result: "i32" },
     qshm_await: { parameters: [], result: "i32" },
+    qshm_exit: { parameters: ["u32"], result: "i32" },
   },
   inspect: {
     qshm_file_name: { parameters: ["u32", "in", "u32", "out"], result: "i32" },

@@ -111,6 +111,11 @@ export function removeFile({ kind, key, path }: SegmentInfo, options: PlaceOptio
   return result === 1;
 }
 
+/** Ends the process without the runtime's own end, which would undo what a program did to the terminal's settings. */
+export function exitAtOnce(code: number): void {
+  library().qshm_exit(code);
+}
+
 /** Ends the process. */
 export function exit(code: number): void {
   runtime().exit(code);

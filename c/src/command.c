@@ -50,6 +50,12 @@ int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *ou
     return r < 0 ? qshm__outcome_finish(out, qshm__fail_call(&failure, "execve", r), &failure) : r;
 }
 
+int32_t qshm_exit(uint32_t status)
+{
+    qshm__os_exit((int)status);
+    return 0;
+}
+
 int32_t qshm_await(void)
 {
     return qshm__os_await_command();

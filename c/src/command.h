@@ -16,6 +16,20 @@ int qshm__os_run_command(char *arguments, uint32_t size, int inherited);
  * 128 + the signal that ended it. */
 int qshm__os_await_command(void);
 
+/* Ends this process at once: the runtimes' own ends undo what the command did to the terminal. */
+void qshm__os_exit(int status);
+
+/* --- what this process was started with, before its runtime changed it: os_linux_start.c -------------------------- */
+
+/* Bit n-1: signal n was ignored. */
+uint64_t qshm__start_ignored_signals(void);
+/* In the child: makes descriptors inheritable and blocking again that were so. */
+void qshm__start_restore_descriptors(void);
+/* In the child: the soft limit of open files. */
+void qshm__start_restore_limits(void);
+/* The environment without what the launcher noted there; to be freed. NULL: memory is out. */
+char **qshm__start_environment(void);
+
 /* The arguments that the kernel has for this process, each ended by a NUL: `*complete`, or without those of the runtime.
  * Returns the bytes needed. */
 int qshm__os_arguments(void *bytes, uint32_t capacity, bool *complete);

@@ -29,60 +29,89 @@
 
 #include "command.h"
 #include "fault.h"
+#include "os.h"
 
 /* --- signals ------------------------------------------------------------------------------------------------------ */
 
-static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,  SIGUSR2,
-                                SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGWINCH, SIGALRM};
-enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
+enum { SIGNALS = 64 };
 
-static _Atomic int32_t command_pid; /* 0: there is none, or it has ended */
-static _Atomic uint64_t noted;      /* a bit for each signal that is still to be passed on */
-static _Atomic bool asked_to_stop;
-
-static bool asks_to_stop(int signal)
+/* Whatever a process may send another to tell it something. The first real-time signals belong to the libcs. */
+static bool is_passed_on(int signal)
 {
-    return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+    static const int known[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1,   SIGUSR2, SIGTSTP, SIGTTIN,
+                                SIGTTOU, SIGCONT, SIGALRM, SIGWINCH, SIGVTALRM, SIGPROF, SIGIO};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (known[i] == signal) {
+            return true;
+        }
+    }
+    return signal >= 35 && signal <= SIGNALS;
+}
+
+static _Atomic int32_t command_pid;     /* 0: there is none, or it has ended */
+static _Atomic uint64_t noted;          /* bit signal-1 for each that is still to be passed on */
+static _Atomic bool command_is_stopped; /* as far as is known */
+static _Atomic double asked_to_stop;    /* when (ms); 0: not asked, or done */
+
+/* A command that was asked and did not stop within this time (ms) has decided not to. If somebody stops it alone later,
+ * nobody would continue us. */
+static const double request_holds = 1000;
+
+/* Stops this process, if it was asked to and the command has stopped: our parent, such as a shell, waits for us to. The
+ * handler may come before the command stops, or after it: each side notes its part and then looks at the other's
+ * (test: "command_stopped_before_its_wrapper"). */
+static void stop_as_asked(void)
+{
+    double when = asked_to_stop;
+    if (command_is_stopped && when != 0 && atomic_compare_exchange_strong(&asked_to_stop, &when, 0) &&
+        qshm__os_now() - when < request_holds) {
+        kill(getpid(), SIGSTOP);
+    }
+}
+
+/* Has somebody else, such as a shell its whole process group, continued the command already? */
+static bool was_continued(void)
+{
+    siginfo_t change = {0};
+    return waitid(P_PID, (id_t)command_pid, &change, WCONTINUED | WNOHANG | WNOWAIT) == 0 && change.si_pid != 0;
 }
 
 /* Sends what was noted. Whoever clears a bit sends that signal: the handler, or the thread that made the child. */
 static void send_noted(void)
 {
-    for (int i = 0; i < PASSED_ON; i++) {
-        uint64_t bit = UINT64_C(1) << passed_on[i];
-        if (command_pid > 0 && (atomic_fetch_and(&noted, ~bit) & bit) != 0) {
-            kill(command_pid, passed_on[i]);
+    for (int signal = 1; signal <= SIGNALS; signal++) {
+        uint64_t bit = UINT64_C(1) << (signal - 1);
+        if (command_pid > 0 && (noted & bit) != 0 && (atomic_fetch_and(&noted, ~bit) & bit) != 0) {
+            kill(command_pid, signal);
         }
     }
+}
+
+static bool is_stop(int signal)
+{
+    return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
     (void)context;
     int saved = errno;
-    if (asks_to_stop(signal) || signal == SIGCONT) {
-        asked_to_stop = signal != SIGCONT;
+    bool pass = info->si_code <= 0 /* sent by a process */ || command_pid == 0;
+    if (signal == SIGCONT) {
+        asked_to_stop = 0;
+        /* A second one, come late, would undo a stop that followed the first. */
+        pass = pass && !(command_is_stopped && was_continued());
+        command_is_stopped = false;
     }
-    bool sent_by_process = info->si_code <= 0;
-    if (sent_by_process || command_pid == 0) {
-        atomic_fetch_or(&noted, UINT64_C(1) << signal);
+    if (pass) {
+        atomic_fetch_or(&noted, UINT64_C(1) << (signal - 1));
         send_noted();
     }
-    errno = saved;
-}
-
-/* The signals that were ignored when the program began, as a mask in hex: a launcher's word, because the runtimes change
- * some dispositions before any of our code runs, and nohup must go on to work. */
-static uint64_t ignored_at_start(void)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char *digits = getenv("QSHM_SIGNALS_IGNORED");
-    uint64_t mask = 0;
-    for (; digits != NULL && *digits != '\0'; digits++) {
-        const char *digit = strchr(hex, *digits);
-        mask = digit == NULL ? mask : mask << 4 | (uint64_t)(digit - hex);
+    if (is_stop(signal)) {
+        asked_to_stop = qshm__os_now();
+        stop_as_asked();
     }
-    return mask;
+    errno = saved;
 }
 
 static bool is_in(uint64_t mask, int signal)
@@ -92,16 +121,19 @@ static bool is_in(uint64_t mask, int signal)
 
 static void handle_signals(uint64_t ignored)
 {
-    for (int i = 0; i < PASSED_ON; i++) {
+    for (int signal = 1; signal <= SIGNALS; signal++) {
+        if (!is_passed_on(signal)) {
+            continue;
+        }
         struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART};
         sigfillset(&action.sa_mask);
-        if (is_in(ignored, passed_on[i])) {
+        if (is_in(ignored, signal)) {
             action.sa_flags = 0;
             action.sa_handler = SIG_IGN;
         } else {
             action.sa_sigaction = on_signal;
         }
-        sigaction(passed_on[i], &action, NULL);
+        sigaction(signal, &action, NULL);
     }
     struct sigaction reaping = {0}; /* ignored, the child's status would be lost */
     reaping.sa_handler = SIG_DFL;
@@ -111,8 +143,8 @@ static void handle_signals(uint64_t ignored)
 /* In the child: what has a handler gets its default by itself; what the runtime ignores would stay ignored. */
 static void restore_dispositions(uint64_t ignored)
 {
-    for (int signal = 1; signal < 32; signal++) {
-        if (signal != SIGKILL && signal != SIGSTOP) {
+    for (int signal = 1; signal <= SIGNALS; signal++) {
+        if (signal < 32 || is_passed_on(signal)) { /* the kernel refuses SIGKILL and SIGSTOP */
             struct sigaction action = {0};
             action.sa_handler = is_in(ignored, signal) ? SIG_IGN : SIG_DFL;
             sigaction(signal, &action, NULL);
@@ -120,34 +152,7 @@ static void restore_dispositions(uint64_t ignored)
     }
 }
 
-/* --- arguments and environment ------------------------------------------------------------------------------------ */
-
-extern char **environ;
-
-static bool is_own_variable(const char *entry)
-{
-    return strncmp(entry, "QSHM_ARGUMENT_", 14) == 0 || strncmp(entry, "QSHM_SIGNALS_IGNORED=", 21) == 0;
-}
-
-/* The environment without what the launcher put there. */
-static char **command_environment(void)
-{
-    size_t count = 0;
-    while (environ[count] != NULL) {
-        count++;
-    }
-    char **copy = malloc((count + 1) * sizeof *copy);
-    size_t kept = 0;
-    for (size_t i = 0; copy != NULL && i < count; i++) {
-        if (!is_own_variable(environ[i])) {
-            copy[kept++] = environ[i];
-        }
-    }
-    if (copy != NULL) {
-        copy[kept] = NULL;
-    }
-    return copy;
-}
+/* --- the program --------------------------------------------------------------------------------------------------- */
 
 /* The strings of a block, with `before` free places in front. */
 static char **split(char *block, uint32_t size, size_t before)
@@ -216,21 +221,13 @@ struct program {
     _Atomic int error; /* errno of a failed exec; the child's memory is ours */
 };
 
-static void inherit(int fd)
-{
-    int flags = fcntl(fd, F_GETFD);
-    if (flags >= 0) {
-        fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
-    }
-}
-
 static void become(struct program *program)
 {
     restore_dispositions(program->ignored);
-    for (int fd = 0; fd <= 2; fd++) { /* Node marks them at its start */
-        inherit(fd);
-    }
-    inherit(program->inherited);
+    qshm__start_restore_descriptors();
+    qshm__start_restore_limits();
+    int flags = fcntl(program->inherited, F_GETFD);
+    fcntl(program->inherited, F_SETFD, flags & ~FD_CLOEXEC);
     sigprocmask(SIG_SETMASK, &program->mask, NULL);
     execve(program->path, program->arguments + 1, program->environment);
     if (errno == ENOEXEC) { /* a script without an interpreter line */
@@ -267,13 +264,13 @@ static int start(struct program *program)
 int qshm__os_run_command(char *arguments, uint32_t size, int inherited)
 {
     char path[4096];
-    struct program program = {.path = path, .inherited = inherited, .ignored = ignored_at_start()};
+    struct program program = {.path = path, .inherited = inherited, .ignored = qshm__start_ignored_signals()};
     int r = find_program(arguments, path, sizeof path);
     if (r < 0) {
         return r;
     }
     program.arguments = split(arguments, size, 1);
-    program.environment = command_environment();
+    program.environment = qshm__start_environment();
     r = -ENOMEM;
     if (program.arguments != NULL && program.environment != NULL) {
         sigset_t all;
@@ -294,17 +291,14 @@ int qshm__os_await_command(void)
     for (;;) {
         siginfo_t change;
         int status;
-        if (waitid(P_PID, (id_t)pid, &change, WEXITED | WSTOPPED | WNOWAIT) != 0) {
+        if (waitid(P_PID, (id_t)pid, &change, WEXITED | WSTOPPED | WCONTINUED | WNOWAIT) != 0) {
             if (errno != EINTR) {
                 return -errno;
             }
-        } else if (change.si_code == CLD_STOPPED) {
-            waitid(P_PID, (id_t)pid, &change, WSTOPPED | WNOHANG);
-            /* Stopped by what was sent to us, too: our parent, such as a shell, waits for us to stop. If somebody stopped
-             * the command alone, nobody would ever continue us. */
-            if (atomic_exchange(&asked_to_stop, false)) {
-                kill(getpid(), SIGSTOP);
-            }
+        } else if (change.si_code == CLD_STOPPED || change.si_code == CLD_CONTINUED) {
+            command_is_stopped = change.si_code == CLD_STOPPED;
+            waitid(P_PID, (id_t)pid, &change, WSTOPPED | WCONTINUED | WNOHANG);
+            stop_as_asked();
         } else {
             command_pid = 0; /* before it is reaped: its pid may soon be somebody else's */
             waitpid(pid, &status, 0);
@@ -313,50 +307,7 @@ int qshm__os_await_command(void)
     }
 }
 
-/* --- what this process was called with ---------------------------------------------------------------------------- */
-
-static uint32_t append(void *to, uint32_t capacity, uint32_t used, const char *bytes, size_t size)
+void qshm__os_exit(int status)
 {
-    if (used <= capacity && size <= capacity - used) {
-        memcpy((uint8_t *)to + used, bytes, size);
-    }
-    return used + (uint32_t)size;
-}
-
-/* A launcher passes them by the environment to a runtime that does not start with arguments that are not UTF-8. */
-static uint32_t arguments_of_environment(void *bytes, uint32_t capacity)
-{
-    uint32_t used = 0;
-    const char *value;
-    for (unsigned i = 1;; i++) {
-        char name[40];
-        snprintf(name, sizeof name, "QSHM_ARGUMENT_%u", i);
-        value = getenv(name);
-        if (value == NULL) {
-            break;
-        }
-        used = append(bytes, capacity, used, value, strlen(value) + 1);
-    }
-    return used;
-}
-
-int qshm__os_arguments(void *bytes, uint32_t capacity, bool *complete)
-{
-    *complete = getenv("QSHM_ARGUMENT_1") == NULL;
-    if (!*complete) {
-        return (int)arguments_of_environment(bytes, capacity);
-    }
-    QSHM_CALL("open");
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    uint32_t used = 0;
-    char part[4096];
-    ssize_t got;
-    while ((got = read(fd, part, sizeof part)) > 0) {
-        used = append(bytes, capacity, used, part, (size_t)got);
-    }
-    close(fd);
-    return (int)used;
+    _exit(status);
 }

@@ -5,7 +5,8 @@
  */
 
 import { parseArgs, type ParsedArgs, type ParseArgsOptionsConfig } from "node:util";
-import { UsageError } from "./exit_codes.ts";
+import { EXIT, UsageError } from "./exit_codes.ts";
+import { print } from "./output.ts";
 
 /** A subcommand. */
 export interface Command {
@@ -62,4 +63,20 @@ export function asUsage<T>(read: () => T): T {
 /** The place that `--directory` names. */
 export function placeOf(directory: string | undefined): { directory?: string } {
   return directory === undefined ? {} : { directory };
+}
+
+/** A NAME as text: what is not UTF-8 would become the same name as something else. */
+export function checkName(bytes: Uint8Array): string {
+  if (bytes.length === 0) throw new UsageError("NAME must not be empty");
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new UsageError("NAME must be UTF-8");
+  }
+}
+
+/** Prints a command's help; gives the exit code. */
+export async function printHelp({ help }: { readonly help: string }): Promise<number> {
+  await print(help);
+  return EXIT.ok;
 }

@@ -2,7 +2,10 @@
 # qshm: finds a runtime that can load the native library, and becomes it. A `#!/usr/bin/env node` would fail where only
 # Bun or Deno is installed. The runtimes are tried in the order of how fast they start; QSHM_RUNTIME chooses one.
 
-script=$0
+case $0 in
+  */*) script=$0 ;;
+  *) script=./$0 ;;
+esac
 while [ -L "$script" ]; do
   target=$(readlink "$script")
   case $target in
@@ -14,28 +17,48 @@ here=${script%/*}
 main=$here/main.js
 [ -e "$main" ] || main=$here/main.ts # in a checkout
 
-# The runtimes change what is ignored before any of our code runs; COMMAND is to find it as it was (nohup).
-if [ "${1-}" = run ] && [ -r /proc/self/status ]; then
+# Variables of ours that somebody left in the environment are nobody's.
+unset QSHM_ARGUMENT_1 QSHM_SIGNALS_IGNORED QSHM_DESCRIPTORS QSHM_OPEN_FILES
+
+# The runtimes change signals, descriptors and limits before any of our code runs; COMMAND is to find them as they were.
+note_start() {
   while read -r field value; do
     case $field in
       SigIgn:)
         QSHM_SIGNALS_IGNORED=$value
-        export QSHM_SIGNALS_IGNORED
         break
         ;;
     esac
   done </proc/self/status
-fi
+  for descriptor in /proc/self/fd/*; do
+    descriptor=${descriptor##*/}
+    [ -r "/proc/self/fdinfo/$descriptor" ] || continue # the one that listed them
+    while read -r field value; do
+      case $field in
+        flags:)
+          [ $((value & 02000000)) -ne 0 ] || # close-on-exec, such as the shell's own
+            QSHM_DESCRIPTORS="${QSHM_DESCRIPTORS:+$QSHM_DESCRIPTORS }$descriptor:$value"
+          break
+          ;;
+      esac
+    done <"/proc/self/fdinfo/$descriptor"
+  done
+  QSHM_OPEN_FILES=$(ulimit -Sn)
+  export QSHM_SIGNALS_IGNORED QSHM_DESCRIPTORS QSHM_OPEN_FILES
+}
+[ "${1-}" != run ] || [ ! -r /proc/self/status ] || note_start
 
-# Nothing in the working directory (.env, bunfig.toml, deno.json) may change what runs.
+# Nothing in the working directory (.env, bunfig.toml, tsconfig.json, deno.json) may change what runs.
 try_bun() {
   command -v bun >/dev/null || return 0
-  exec bun --config=/dev/null --env-file=/dev/null "$main" "$@"
+  exec bun --config=/dev/null --env-file=/dev/null --tsconfig-override=/dev/null "$main" "$@"
 }
 
-# Deno refuses to start with an argument that is not UTF-8: whatever is not plain goes through the environment.
+# Deno refuses to start in a directory that was deleted, and with an argument that is not UTF-8: whatever is not plain
+# goes through the environment.
 try_deno() {
   command -v deno >/dev/null || return 0
+  case $(readlink /proc/self/cwd) in *' (deleted)') return 0 ;; esac
   if (
     LC_ALL=C
     for argument; do case $argument in *[!\ -~]*) exit 0 ;; esac done
@@ -46,6 +69,7 @@ try_deno() {
       number=$((number + 1))
       export "QSHM_ARGUMENT_$number=$argument"
     done
+    unset "QSHM_ARGUMENT_$((number + 1))"
     set --
   fi
   exec deno run --quiet --no-prompt --no-config --no-lock --allow-all "$main" "$@"
@@ -70,11 +94,11 @@ case ${QSHM_RUNTIME-} in
     try_bun "$@"
     try_deno "$@"
     try_node "$@"
-    echo 'qshm: needs Bun, Deno 2 or Node 26.9 or newer, and found none of them in PATH' >&2
+    echo 'qshm: needs Bun, Deno 2 or Node 26.9 or newer, and found none in PATH that can run here' >&2
     ;;
   bun | deno | node)
     "try_$QSHM_RUNTIME" "$@"
-    echo "qshm: QSHM_RUNTIME asks for $QSHM_RUNTIME, and PATH has none that will do (Node: 26.9 or newer)" >&2
+    echo "qshm: QSHM_RUNTIME asks for $QSHM_RUNTIME, and PATH has none that can run here (Node: 26.9 or newer)" >&2
     ;;
   *) echo "qshm: QSHM_RUNTIME must be bun, deno or node: got $QSHM_RUNTIME" >&2 ;;
 esac

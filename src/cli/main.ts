@@ -6,7 +6,7 @@
 
 import { LibraryError, QshmError, UnsupportedPlatformError } from "../../mod.ts";
 import { environment, exit, kernelArguments, programArguments } from "../command.ts";
-import type { Arguments, Command } from "./command.ts";
+import { type Command, printHelp } from "./command.ts";
 import { doctor } from "./doctor.ts";
 import { EXIT, exitCodeOf, UsageError } from "./exit_codes.ts";
 import { list } from "./list.ts";
@@ -28,43 +28,30 @@ qshm COMMAND --help tells more. QSHM_DIRECTORY says where names live, QSHM_RUNTI
 command, QSHM_DEBUG=1 traces decisions.`;
 
 /** The program's arguments: what follows the script in the kernel's list. */
-function readAll(): Arguments {
-  const encoder = new TextEncoder();
-  let bytes: readonly Uint8Array[];
+function readAll(): readonly Uint8Array[] {
   try {
     const { args, withRuntime } = kernelArguments();
+    if (!withRuntime) return args;
     const script = new URL(import.meta.url).pathname.split("/").at(-1)!;
-    const isScript = (arg: Uint8Array): boolean => new TextDecoder().decode(arg).split("/").at(-1) === script;
-    bytes = withRuntime ? args.slice(args.findIndex(isScript) + 1) : args;
+    const scriptAt = args.findIndex((arg) => new TextDecoder().decode(arg).split("/").at(-1) === script);
+    if (scriptAt >= 0) return args.slice(scriptAt + 1); // else its place was overwritten, as --title does in Node
   } catch (error) {
     // `doctor` has to work, above all, where the library does not.
     if (!(error instanceof LibraryError || error instanceof UnsupportedPlatformError)) throw error;
-    bytes = programArguments().map((arg) => encoder.encode(arg));
   }
-  return { bytes, text: bytes.map((arg) => new TextDecoder().decode(arg)) };
+  return programArguments().map((arg) => new TextEncoder().encode(arg));
 }
 
 async function main(): Promise<number> {
-  const { bytes, text } = readAll();
+  const bytes = readAll();
+  const text = bytes.map((arg) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(arg));
   const [name, ...rest] = text;
-  if (name === "--help" || name === "help") {
-    console.log(HELP);
-    return EXIT.ok;
-  }
+  if (name === "--help" || name === "help") return await printHelp({ help: HELP });
   if (name === undefined) throw new UsageError("COMMAND is missing");
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
-  if (asksForHelp(name, rest)) {
-    console.log(command.help);
-    return EXIT.ok;
-  }
+  if (name !== "run" && rest.includes("--help")) return await printHelp(command); // `run` has a COMMAND to tell apart
   return await command.run({ text: rest, bytes: bytes.slice(1) });
-}
-
-/** Of `run`, only what stands before NAME is ours. */
-function asksForHelp(name: string, args: readonly string[]): boolean {
-  const end = args.findIndex((arg) => arg === "--" || (name === "run" && !arg.startsWith("-")));
-  return args.slice(0, end < 0 ? args.length : end).includes("--help");
 }
 
 function report(error: unknown): number {

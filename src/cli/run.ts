@@ -6,16 +6,17 @@
 
 import { parseArgs, type ParsedArgs } from "node:util";
 import { AlreadyRunningError, SingleInstance } from "../../mod.ts";
-import { RunError, runCommand } from "../command.ts";
-import { type Arguments, asUsage, type Command, COMMON, placeOf } from "./command.ts";
+import { exitAtOnce, RunError, runCommand } from "../command.ts";
+import { type Arguments, asUsage, checkName, type Command, COMMON, placeOf, printHelp } from "./command.ts";
 import { EXIT, UsageError } from "./exit_codes.ts";
-import { command as commandOf, who } from "./text.ts";
+import { command as commandOf, toJson, who } from "./text.ts";
 
 const OPTIONS = {
   ...COMMON,
   wait: { type: "boolean" },
   timeout: { type: "string" },
   "busy-exit": { type: "string" },
+  help: { type: "boolean" },
 } as const;
 
 type Values = ParsedArgs<typeof OPTIONS>["values"];
@@ -44,17 +45,21 @@ Signals are passed on to COMMAND. Its arguments reach it byte for byte.`,
 
   async run(args: Arguments): Promise<number> {
     const { values, name, command } = read(args);
+    if (values.help === true) return await printHelp(run);
     const wait = values.wait === true || values.timeout !== undefined;
     const timeout = values.timeout === undefined ? Infinity : seconds(values.timeout);
     const busyExit = values["busy-exit"] === undefined ? EXIT.busy : exitCode(values["busy-exit"]);
     const text = command.map((arg) => new TextDecoder().decode(arg));
     try {
-      using guard = await SingleInstance.acquire(name, {
+      const guard = await SingleInstance.acquire(name, {
         ...placeOf(values.directory),
         args: text,
         timeout: wait ? timeout : 0,
       });
-      return runCommand(guard, command);
+      const status = runCommand(guard, command);
+      guard.release();
+      exitAtOnce(status);
+      return status;
     } catch (error) {
       if (error instanceof AlreadyRunningError) {
         console.error(values.json === true ? JSON.stringify(report(name, error)) : `qshm: ${busyLine(name, error)}`);
@@ -72,10 +77,11 @@ function read({ text, bytes }: Arguments): { values: Values; name: string; comma
   const { tokens } = parseArgs({ args: [...text], options: OPTIONS, allowPositionals: true, strict: false, tokens: true });
   const nameAt = tokens.find(({ kind }) => kind === "positional")?.index;
   const values = options(text.slice(0, nameAt));
+  if (values.help === true) return { values, name: "", command: [] };
   if (nameAt === undefined) throw new UsageError("NAME is missing");
   const commandAt = nameAt + (text[nameAt + 1] === "--" ? 2 : 1);
   if (commandAt >= text.length) throw new UsageError("COMMAND is missing");
-  return { values, name: text[nameAt]!, command: bytes.slice(commandAt) };
+  return { values, name: checkName(bytes[nameAt]!), command: bytes.slice(commandAt) };
 }
 
 function options(args: readonly string[]): Values {
@@ -83,20 +89,19 @@ function options(args: readonly string[]): Values {
 }
 
 function seconds(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= 0)) throw new UsageError(`--timeout must be a number of seconds: got ${JSON.stringify(text)}`);
-  return value * 1000;
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new UsageError(`--timeout must be a number of seconds: got ${toJson(text)}`);
+  return Number(text) * 1000;
 }
 
 function exitCode(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 255) throw new UsageError(`--busy-exit must be 0 to 255: got ${JSON.stringify(text)}`);
+  if (!/^\d+$/.test(text) || value > 255) throw new UsageError(`--busy-exit must be 0 to 255: got ${toJson(text)}`);
   return value;
 }
 
 function busyLine(name: string, { primary, pid }: AlreadyRunningError): string {
   const command = commandOf(primary);
-  return `${JSON.stringify(name)} is held by ${who(primary, pid)}${command === "" ? "" : `: ${command}`}`;
+  return `${toJson(name)} is held by ${who(primary, pid)}${command === "" ? "" : `: ${command}`}`;
 }
 
 function report(name: string, { primary, pid }: AlreadyRunningError): object {
