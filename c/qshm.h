@@ -241,7 +241,7 @@ QSHM_API int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome);
  * attachment is detached. Signals are passed on to it. Returns its pid; NOT_FOUND, or with `outcome` why not. One program
  * at a time. */
 QSHM_API int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *outcome);
-/* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. */
+/* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. ARGUMENT: there is none. */
 QSHM_API int32_t qshm_await(void);
 /* Ends the process without the runtime's own end, which undoes what the program did to the terminal's settings. Detach
  * before. */

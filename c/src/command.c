@@ -3,6 +3,7 @@
  */
 #include "command.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,10 @@ int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *ou
     memcpy(copy, arguments, size);
     int r = qshm__os_run_command(copy, size, a->fd);
     free(copy);
+    if (r == -ENOENT) {
+        qshm__fail_call(&failure, "execve", r);
+        return qshm__outcome_finish(out, QSHM_E_NOT_FOUND, &failure);
+    }
     return r < 0 ? qshm__outcome_finish(out, qshm__fail_call(&failure, "execve", r), &failure) : r;
 }
 
@@ -58,5 +63,6 @@ int32_t qshm_exit(uint32_t status)
 
 int32_t qshm_await(void)
 {
-    return qshm__os_await_command();
+    int r = qshm__os_await_command();
+    return r == -ECHILD ? QSHM_E_ARGUMENT : r < 0 ? QSHM_E_SYSTEM : r;
 }

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Runs the program that the first string of the block names, with these arguments, this process's environment and
- * descriptors 0 to 2, and `inherited`. Until it ends, signals sent to this process are passed on to it. Its pid, or
- * -ENOENT: there is no such program; another negative errno: it cannot be run. */
+/* Runs the program that the first string of the block names, with these arguments. It gets this process's environment and
+ * descriptors as they were when this process was started, and `inherited`. Until it ends, signals sent to this process
+ * are passed on to it. Its pid, or -ENOENT: there is no such program; another negative errno: it cannot be run. */
 int qshm__os_run_command(char *arguments, uint32_t size, int inherited);
-/* Waits for its end; when it stops because this process was asked to, this process stops with it. Its exit status, or
+/* Waits for its end (-ECHILD: there is no command); when it stops because this process was asked to, this process stops with it. Its exit status, or
  * 128 + the signal that ended it. */
 int qshm__os_await_command(void);
 

@@ -11,10 +11,12 @@
  * Invariants
  *  - P is locked only by a holder of R whose file still bears the name: on an unlinked file a second one could be
  *    elected beside the first (point "attached to guard"; test: "guard_is_not_elected_on_an_unlinked_file").
- *  - Info is complete before P is held, and `holder` is zero while it is written: who sees P held sees the info of its
- *    holder or none, never a former one's (point "info published"; test: "guard_info_is_never_stale").
- *  - `holder` is cleared before P is free. So a `holder` that is found when P is free died: `recovered`. The file of a
- *    dead guard is therefore never removed but by the release of its next holder, and no sweep touches it.
+ *  - Info is complete before P is held, and `holder` names nobody who lives while it is written: who sees P held sees
+ *    the info of its holder or none, never a former one's (point "info published"; test: "guard_info_is_never_stale").
+ *  - `holder` is cleared before P is free. So a `holder` that is found when P is free died: `recovered`. That trace
+ *    stays until the next one is the holder itself: it may die before (point "info begun"; test:
+ *    "guard_trace_outlives_an_election"). The file of a dead guard is therefore never removed but by the release of its
+ *    next holder, and no sweep touches it.
  *
  * Failure story: killed before P is locked, nobody was the one, and the next is told of a crash; after it, P goes with
  * the process. Killed between clearing `holder` and the end of the release, everything had been given up in order, and
@@ -44,11 +46,17 @@ static struct qshm__instance_part *part_of(struct qshm__control *control)
 
 /* --- election ----------------------------------------------------------------------------------------------------- */
 
+static void set_holder(struct qshm__attachment *a, uint32_t holder)
+{
+    atomic_store_explicit(&a->control->holder, holder, memory_order_seq_cst);
+}
+
+/* Under R, with P free: `holder` is 0 or names a dead one, so nobody believes what stands here half-written. It is not
+ * cleared: that would destroy the trace of a crash, should this process die before it is the holder itself. */
 static void publish(struct qshm__attachment *a, const void *body, uint32_t body_size)
 {
     struct qshm__holder_info *info = &part_of(a->control)->info;
-    atomic_store_explicit(&a->control->holder, 0, memory_order_seq_cst);
-    QSHM_POINT("info withdrawn");
+    QSHM_POINT("info begun");
     info->pid = qshm__os_pid();
     info->started = qshm__os_process_started(info->pid);
     info->pid_namespace = qshm__os_pid_namespace();
@@ -58,7 +66,7 @@ static void publish(struct qshm__attachment *a, const void *body, uint32_t body_
         memcpy(info->body, body, body_size);
     }
     QSHM_POINT("info written");
-    atomic_store_explicit(&a->control->holder, a->id, memory_order_seq_cst);
+    set_holder(a, a->id);
 }
 
 /* On a file that was removed nobody can be elected, and nobody who holds it still guards the name. */
@@ -81,18 +89,19 @@ static int take(struct qshm__attachment *a, const void *body, uint32_t body_size
     if (r != 0) {
         return r < 0 ? qshm__fail_call(failure, "fcntl", r) : 0;
     }
-    bool recovered = atomic_load_explicit(&a->control->holder, memory_order_seq_cst) != 0;
+    uint32_t former = atomic_load_explicit(&a->control->holder, memory_order_seq_cst);
+    bool recovered = former != 0;
     publish(a, body, body_size);
     QSHM_POINT("info published");
+    a->thread = qshm__os_thread(); /* before P is ours: another thread may be ending the process (api.c) */
+    a->guards = true;
     r = qshm__os_lock_range(a->fd, QSHM_EXCLUSIVE, QSHM_RANGE_P, 1);
-    if (r < 0) {                                /* EAGAIN: somebody who does not keep to the protocol was faster */
-        uint32_t trace = recovered ? a->id : 0; /* whoever comes next is to learn of the crash, as we would have */
-        atomic_store_explicit(&a->control->holder, trace, memory_order_seq_cst);
+    if (r < 0) { /* EAGAIN: somebody who does not keep to the protocol was faster */
+        a->guards = false;
+        set_holder(a, former);
         return r == -EAGAIN ? 0 : qshm__fail_call(failure, "fcntl", r);
     }
     QSHM_POINT("guard held");
-    a->guards = true;
-    a->thread = qshm__os_thread();
     atomic_fetch_add_explicit(&a->control->reign, 1, memory_order_seq_cst);
     *flags = recovered ? QSHM_RECOVERED : 0;
     qshm__trace("guards %s as id %u%s", a->name, a->id, recovered ? ": the last holder crashed" : "");
@@ -140,7 +149,7 @@ void qshm__guard_release(struct qshm__attachment *a)
     if (!a->guards) {
         return;
     }
-    atomic_store_explicit(&a->control->holder, 0, memory_order_seq_cst);
+    set_holder(a, 0);
     QSHM_POINT("info cleared");
     /* The kernel may want memory even for this: closing the description will do it as well. */
     qshm__os_unlock_range(a->fd, QSHM_RANGE_P, 1);
@@ -174,34 +183,54 @@ static int read_at(int fd, void *bytes, size_t size, uint64_t offset, struct qsh
     return r < 0 ? qshm__fail_call(failure, "pread", r) : r == (int)size;
 }
 
-/* Copies what the holder says of itself. 1, or 0 if there is nothing to be believed at the moment. */
-static int read_info(int fd, uint64_t control_offset_of_info, struct qshm__holder_info *info, uint32_t *holder,
-                     struct qshm__failure *failure)
+/* Whoever is the holder now, if it lives; else 0. */
+static int living_holder(int fd, uint32_t *holder, struct qshm__failure *failure)
 {
-    const uint64_t holder_at = offsetof(struct qshm__control, holder);
-    uint32_t after;
-    int r = read_at(fd, holder, sizeof *holder, holder_at, failure);
-    if (r != 1 || *holder == 0 || !qshm__is_alive(fd, 0, *holder)) {
-        return r < 0 ? r : 0;
+    int r = read_at(fd, holder, sizeof *holder, offsetof(struct qshm__control, holder), failure);
+    if (r == 1 && *holder != 0 && !qshm__is_alive(fd, 0, *holder)) {
+        *holder = 0;
     }
-    r = read_at(fd, info, sizeof *info, control_offset_of_info, failure);
-    QSHM_POINT("info read");
-    r = r != 1 ? r : read_at(fd, &after, sizeof after, holder_at, failure);
-    if (r != 1 || after != *holder || info->cwd_size > sizeof info->cwd || info->body_size > sizeof info->body) {
-        return r < 0 ? r : 0;
-    }
-    int held = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
-    return held < 0 ? qshm__fail_call(failure, "fcntl", held) : held;
+    return r == 1 ? 0 : r < 0 ? r : qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is damaged");
 }
 
 /* A pid is told only if that process is seen to hold P: the one that the info names, else any, such as the command of a
  * wrapper that was killed. */
-static void find_process(const struct qshm__stat *file, uint32_t hinted, struct qshm_process *process)
+static uint32_t find_pid(const struct qshm__stat *file, uint32_t hinted)
 {
     uint32_t pid = hinted == 0 ? 0 : qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, hinted);
-    process->pid = pid != 0 ? pid : qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, 0);
-    process->started = process->pid != 0 ? qshm__os_process_started(process->pid) : 0;
+    return pid != 0 ? pid : qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, 0);
+}
+
+static void describe(struct qshm_process *process, uint32_t pid)
+{
+    process->pid = pid;
+    process->started = pid != 0 ? qshm__os_process_started(pid) : 0;
     process->alive = 1;
+}
+
+/* Reads all that the holder says, and finds its process. 1, or 0 if the guard has changed hands meanwhile: then what was
+ * read may be of two (tests: "guard_changes_hands_beside_a_look", "guard_is_killed_beside_a_look"). */
+static int read_holder(int fd, const struct qshm__stat *file, uint32_t holder, struct qshm_primary *primary,
+                       struct qshm__holder_info *info, struct qshm__failure *failure)
+{
+    const uint64_t info_at = sizeof(struct qshm__control) + offsetof(struct qshm__instance_part, info);
+    int r = read_at(fd, info, sizeof *info, info_at, failure);
+    if (r == 1) {
+        r = read_at(fd, &primary->process.segment, sizeof primary->process.segment,
+                    offsetof(struct qshm__control, birth), failure);
+    }
+    if (r < 1) {
+        return r;
+    }
+    QSHM_POINT("info read");
+    describe(&primary->process, find_pid(file, info->pid));
+    uint32_t now;
+    r = living_holder(fd, &now, failure);
+    if (r < 0) {
+        return r;
+    }
+    int held = qshm__os_range_held(fd, QSHM_RANGE_P, 1, NULL);
+    return held < 0 ? qshm__fail_call(failure, "fcntl", held) : held == 1 && now == holder;
 }
 
 enum { LOOKS = 5 };
@@ -222,18 +251,24 @@ static int look(int fd, const struct qshm__stat *file, struct qshm_primary *prim
             return r;
         }
         if (seen.state != QSHM_LIVE) {
-            failure->pid = qshm__os_range_holder(file->device, file->inode, QSHM_RANGE_P, 1, 0);
+            failure->pid = find_pid(file, 0);
             return qshm__file_incompatible(&seen, failure);
         }
-        uint64_t info_at = sizeof(struct qshm__control) + offsetof(struct qshm__instance_part, info);
         uint32_t holder;
-        r = read_info(fd, info_at, &info, &holder, failure);
+        r = living_holder(fd, &holder, failure);
+        if (r == 0 && holder != 0) {
+            r = read_holder(fd, file, holder, primary, &info, failure);
+        }
         if (r < 0) {
             return r;
         }
+        if (r == 1 && (info.cwd_size > sizeof info.cwd || info.body_size > sizeof info.body)) {
+            qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "is damaged");
+            failure->pid = primary->process.pid;
+            return QSHM_E_INCOMPATIBLE;
+        }
         if (r == 1) {
             primary->process.id = holder;
-            find_process(file, info.pid, &primary->process);
             primary->cwd_size = info.cwd_size;
             primary->body_size = info.body_size;
             memcpy(text, info.cwd, info.cwd_size);
@@ -242,7 +277,8 @@ static int look(int fd, const struct qshm__stat *file, struct qshm_primary *prim
         }
         qshm__os_sleep(pause_between_looks);
     }
-    find_process(file, 0, &primary->process);
+    *primary = (struct qshm_primary){0};
+    describe(&primary->process, find_pid(file, 0));
     return 2;
 }
 

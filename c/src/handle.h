@@ -22,7 +22,8 @@ struct qshm__attachment {
     /* What threads look at in the attachments of others: only if `thread` is their own do they look at the rest. */
     _Atomic uint32_t handle;  /* 0 = not published */
     _Atomic bool holding;     /* the lock, as far as is known here */
-    _Atomic uintptr_t thread; /* that took the lock, or waits for it */
+    _Atomic bool guards;      /* holds byte P, or is about to: guard.c */
+    _Atomic uintptr_t thread; /* that took the lock or the guard, or waits for the lock */
 
     uint32_t slot, generation; /* from here on a reservation clears everything */
     bool reserved;             /* taken from the table, published or not */
@@ -33,7 +34,6 @@ struct qshm__attachment {
     uint64_t device, inode;
     char name[QSHM_NAME_CAPACITY];
     bool persistent, read_only;
-    bool guards; /* holds byte P: guard.c */
 
     struct qshm__control *control;
     uint64_t control_size;

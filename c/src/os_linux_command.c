@@ -119,6 +119,8 @@ static bool is_in(uint64_t mask, int signal)
     return (mask >> (signal - 1) & 1) != 0;
 }
 
+static struct sigaction former[SIGNALS + 1]; /* as they were before there was a command */
+
 static void handle_signals(uint64_t ignored)
 {
     for (int signal = 1; signal <= SIGNALS; signal++) {
@@ -133,11 +135,24 @@ static void handle_signals(uint64_t ignored)
         } else {
             action.sa_sigaction = on_signal;
         }
-        sigaction(signal, &action, NULL);
+        sigaction(signal, &action, &former[signal]);
     }
     struct sigaction reaping = {0}; /* ignored, the child's status would be lost */
     reaping.sa_handler = SIG_DFL;
-    sigaction(SIGCHLD, &reaping, NULL);
+    sigaction(SIGCHLD, &reaping, &former[SIGCHLD]);
+}
+
+/* There is no command any more: signals mean us again. */
+static void leave_signals(void)
+{
+    for (int signal = 1; signal <= SIGNALS; signal++) {
+        if (is_passed_on(signal) || signal == SIGCHLD) {
+            sigaction(signal, &former[signal], NULL);
+        }
+    }
+    noted = 0;
+    asked_to_stop = 0;
+    command_is_stopped = false;
 }
 
 /* In the child: what has a handler gets its default by itself; what the runtime ignores would stay ignored. */
@@ -169,50 +184,9 @@ static char **split(char *block, uint32_t size, size_t before)
     return list;
 }
 
-/* --- finding the program ------------------------------------------------------------------------------------------ */
-
-static int check_program(const char *path)
-{
-    if (access(path, X_OK) != 0) {
-        return -errno;
-    }
-    int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (directory >= 0) {
-        close(directory);
-    }
-    return directory >= 0 ? -EACCES : 0;
-}
-
-/* As execvp does: a name without a slash is looked for in PATH. -ENOENT, or -EACCES if only what cannot be run is there. */
-static int find_program(const char *name, char *path, size_t capacity)
-{
-    if (name[0] == '\0') {
-        return -ENOENT;
-    }
-    if (strchr(name, '/') != NULL) {
-        return snprintf(path, capacity, "%s", name) < (int)capacity ? check_program(name) : -ENAMETOOLONG;
-    }
-    const char *directories = getenv("PATH");
-    int found = -ENOENT;
-    for (const char *at = directories != NULL ? directories : "/bin:/usr/bin"; at != NULL;) {
-        size_t length = strcspn(at, ":");
-        int written = snprintf(path, capacity, "%.*s%s%s", (int)length, at, length == 0 ? "" : "/", name);
-        if (written > 0 && (size_t)written < capacity) {
-            int r = check_program(path);
-            if (r == 0) {
-                return 0;
-            }
-            found = r == -EACCES ? r : found;
-        }
-        at = at[length] == ':' ? at + length + 1 : NULL;
-    }
-    return found;
-}
-
 /* --- the child ---------------------------------------------------------------------------------------------------- */
 
 struct program {
-    char *path;
     char **arguments; /* behind one free place, for a shell */
     char **environment;
     int inherited;
@@ -220,6 +194,51 @@ struct program {
     sigset_t mask;
     _Atomic int error; /* errno of a failed exec; the child's memory is ours */
 };
+
+/* Returns only if that fails, with its errno. */
+static int execute(struct program *program, char *path)
+{
+    execve(path, program->arguments + 1, program->environment);
+    if (errno == ENOEXEC) { /* a script without an interpreter line */
+        static char shell[] = "/bin/sh";
+        char **arguments = program->arguments;
+        char *name = arguments[1];
+        arguments[0] = shell;
+        arguments[1] = path;
+        execve(shell, arguments, program->environment);
+        arguments[1] = name;
+    }
+    return errno;
+}
+
+/* As execvp does: a name without a slash is looked for in PATH, beyond what is there and cannot be run. */
+static int search(struct program *program)
+{
+    char *name = program->arguments[1];
+    size_t length = strlen(name);
+    if (length == 0 || strchr(name, '/') != NULL) {
+        return length == 0 ? ENOENT : execute(program, name);
+    }
+    const char *directories = getenv("PATH");
+    int error = ENOENT;
+    for (const char *at = directories != NULL ? directories : "/bin:/usr/bin"; at != NULL;) {
+        char path[4096];
+        size_t directory = strcspn(at, ":");
+        if (directory + length + 2 <= sizeof path) {
+            memcpy(path, at, directory);
+            path[directory] = '/';
+            memcpy(path + directory + (directory > 0), name, length + 1);
+            int r = execute(program, path);
+            bool go_on = r == ENOENT || r == ENOTDIR || r == EACCES || r == ESTALE || r == ENODEV || r == ETIMEDOUT;
+            if (!go_on) {
+                return r;
+            }
+            error = r == EACCES ? r : error;
+        }
+        at = at[directory] == ':' ? at + directory + 1 : NULL;
+    }
+    return error;
+}
 
 static void become(struct program *program)
 {
@@ -229,15 +248,7 @@ static void become(struct program *program)
     int flags = fcntl(program->inherited, F_GETFD);
     fcntl(program->inherited, F_SETFD, flags & ~FD_CLOEXEC);
     sigprocmask(SIG_SETMASK, &program->mask, NULL);
-    execve(program->path, program->arguments + 1, program->environment);
-    if (errno == ENOEXEC) { /* a script without an interpreter line */
-        char shell[] = "/bin/sh";
-        char **arguments = program->arguments;
-        arguments[0] = shell;
-        arguments[1] = program->path;
-        execve(shell, arguments, program->environment);
-    }
-    program->error = errno;
+    program->error = search(program);
     _exit(127);
 }
 
@@ -263,21 +274,22 @@ static int start(struct program *program)
 
 int qshm__os_run_command(char *arguments, uint32_t size, int inherited)
 {
-    char path[4096];
-    struct program program = {.path = path, .inherited = inherited, .ignored = qshm__start_ignored_signals()};
-    int r = find_program(arguments, path, sizeof path);
-    if (r < 0) {
-        return r;
+    struct program program = {.inherited = inherited, .ignored = qshm__start_ignored_signals()};
+    if (command_pid != 0) {
+        return -EBUSY;
     }
     program.arguments = split(arguments, size, 1);
     program.environment = qshm__start_environment();
-    r = -ENOMEM;
+    int r = -ENOMEM;
     if (program.arguments != NULL && program.environment != NULL) {
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &program.mask);
         handle_signals(program.ignored);
         r = start(&program);
+        if (r < 0) {
+            leave_signals();
+        }
         sigprocmask(SIG_SETMASK, &program.mask, NULL);
     }
     free(program.arguments);
@@ -288,6 +300,9 @@ int qshm__os_run_command(char *arguments, uint32_t size, int inherited)
 int qshm__os_await_command(void)
 {
     const pid_t pid = command_pid;
+    if (pid == 0) {
+        return -ECHILD;
+    }
     for (;;) {
         siginfo_t change;
         int status;
@@ -302,6 +317,7 @@ int qshm__os_await_command(void)
         } else {
             command_pid = 0; /* before it is reaped: its pid may soon be somebody else's */
             waitpid(pid, &status, 0);
+            leave_signals();
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         }
     }

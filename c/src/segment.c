@@ -73,8 +73,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
             bool used = r == 1;
             r = qshm__file_classify(existing->fd, &existing->file, kind, &existing->seen, failure);
             /* A guard that nobody holds is attached to as it is: it tells its next holder how the last one ended. */
-            bool kept = existing->seen.persistent ||
-                        (kind == QSHM_KIND_INSTANCE && existing->seen.state == QSHM_LIVE && !to_create);
+            bool kept = existing->seen.persistent || (kind == QSHM_KIND_INSTANCE && existing->seen.state == QSHM_LIVE);
             if (r == 0 && (used || kept)) {
                 return used ? USED : KEPT;
             }

@@ -37,7 +37,7 @@ static const int passed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,  SI
                                 SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGWINCH, SIGALRM};
 enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
 
-/* --- the helper: what the command does ------------------------------------------------------------------------------- */
+/* --- the helper: what the command does ---------------------------------------------------------------------------- */
 
 static void tell_signal(int number)
 {
@@ -76,7 +76,7 @@ __attribute__((constructor)) static void help_if_asked(void)
     }
 }
 
-/* --- the wrapper ----------------------------------------------------------------------------------------------------- */
+/* --- the wrapper -------------------------------------------------------------------------------------------------- */
 
 struct block {
     char *bytes;
@@ -326,7 +326,7 @@ static void wait_for_state(pid_t pid, char state)
     }
 }
 
-/* --- output of a command ------------------------------------------------------------------------------------------------ */
+/* --- output of a command ------------------------------------------------------------------------------------------ */
 
 static char output[MOST_OUTPUT];
 static size_t output_size;
@@ -345,7 +345,7 @@ static int32_t run_for_output(struct block block, void (*before)(void))
     return r;
 }
 
-/* --- arguments and exit status ------------------------------------------------------------------------------------------- */
+/* --- arguments and exit status ------------------------------------------------------------------------------------ */
 
 CASE(command_gets_its_arguments)
 {
@@ -421,7 +421,7 @@ CASE(command_await_without_a_command)
     }
 }
 
-/* --- finding the program -------------------------------------------------------------------------------------------------- */
+/* --- finding the program ------------------------------------------------------------------------------------------ */
 
 static char place[64]; /* not in /dev/shm, from which nothing may be executable */
 
@@ -654,7 +654,7 @@ CASE(command_that_is_not_found)
     in_child(run_what_is_not_found);
 }
 
-/* --- what it inherits ----------------------------------------------------------------------------------------------------- */
+/* --- what it inherits --------------------------------------------------------------------------------------------- */
 
 CASE(command_gets_the_environment)
 {
@@ -770,7 +770,7 @@ CASE(command_inherits_one_descriptor)
     }
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------------------------------------------------ */
 
 /* Each arrives once: a second one would be there before the next signal's. */
 CASE(command_gets_each_signal_once)
@@ -911,7 +911,7 @@ CASE(command_is_stopped_alone)
     EQ(wrapper.seen->status, 7);
 }
 
-/* --- who holds the name ---------------------------------------------------------------------------------------------------- */
+/* --- who holds the name ------------------------------------------------------------------------------------------- */
 
 CASE(command_outlives_its_wrapper)
 {
@@ -1083,7 +1083,7 @@ CASE(command_again)
     in_child(run_again);
 }
 
-/* --- what this process was called with -------------------------------------------------------------------------------------- */
+/* --- what this process was called with ---------------------------------------------------------------------------- */
 
 CASE(command_arguments_of_the_kernel)
 {

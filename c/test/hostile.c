@@ -418,7 +418,7 @@ CASE(hostile_mutations_in_use)
     check_neighbours();
 }
 
-/* --- what a guard says of itself ------------------------------------------------------------------------------------- */
+/* --- what a guard says of itself ---------------------------------------------------------------------------------- */
 
 struct guardian {
     struct gate held, done;
@@ -492,14 +492,15 @@ CASE(hostile_guard_info)
             ask_guard(pid);
         }
     }
-    const uint32_t sizes[] = {0, 1, 4095, 4096, 4097, 61375, 61376, 61377, 65535, 65536, 0x7fffffff, 0xfffffff0, 0xffffffff};
+    const uint32_t sizes[] = {0,     1,     4095,  4096,       4097,       61375,     61376,
+                              61377, 65535, 65536, 0x7fffffff, 0xfffffff0, 0xffffffff};
     enum { SIZES = sizeof sizes / sizeof *sizes };
     for (int i = 0; i < SIZES * SIZES; i++) {
         poke("i-a", info_at + (off_t)offsetof(struct qshm__holder_info, cwd_size), &sizes[i % SIZES], 4);
         poke("i-a", info_at + (off_t)offsetof(struct qshm__holder_info, body_size), &sizes[i / SIZES], 4);
         ask_guard(pid);
     }
-    for (int i = 0; i < 300; i++) { /* random bytes all over it */
+    for (int i = 0; i < 100; i++) { /* random bytes all over it */
         fill(bytes, sizeof bytes, 5, &random);
         poke("i-a", info_at, bytes, random_below(&random, 2) == 0 ? 64 : sizeof bytes);
         ask_guard(pid);

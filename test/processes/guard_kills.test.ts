@@ -20,6 +20,7 @@ describe("guard and kills", () => {
     );
     expect(violations).toEqual([]);
     expect(Object.values(killed).reduce((a, b) => a + b)).toBeGreaterThanOrEqual(KILLS);
+    for (const runtime of RUNTIMES) expect(killed[runtime], runtime).toBeGreaterThan(0);
     expect(kills.holding).toBeGreaterThan(KILLS / 4);
     expect(kills.asking).toBeGreaterThan(KILLS / 20);
     expect(looks.saw).toBeGreaterThan(KILLS);

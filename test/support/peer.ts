@@ -104,13 +104,14 @@ export class Peer implements AsyncDisposable {
 
   /** Sends a signal; SIGKILL and its like are waited for with `exited`. */
   signal(name: NodeJS.Signals): void {
-    process.kill(this.child.pid!, name); // ChildProcess.kill() closes the pipes first in Deno: a peer would end in order
+    // Not ChildProcess.kill(): in Deno that closes the pipes first, and a peer would end in order.
+    if (this.child.exitCode === null && this.child.signalCode === null) process.kill(this.child.pid!, name);
   }
 
   /** Kills it with SIGKILL and waits for its end. Pending answers are rejected. */
   async kill(): Promise<void> {
     for (const { promise } of this.#answers.values()) promise.catch(() => {});
-    process.kill(this.child.pid!, "SIGKILL");
+    this.signal("SIGKILL");
     await this.#exited;
   }
 

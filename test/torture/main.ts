@@ -4,6 +4,7 @@ import { testDirectory } from "../support/directory.ts";
 import { Peer } from "../support/peer.ts";
 import { printedRandom } from "../support/random.ts";
 import { RUNTIMES } from "../support/runtimes.ts";
+import { guardTorture } from "./guard.ts";
 import { lifetimeTorture } from "./lifetime.ts";
 import { killOwners } from "./lock.ts";
 
@@ -39,6 +40,23 @@ const problems: string[] = [];
   console.log(
     `lock: owners killed ${JSON.stringify(result.owners)}; anywhere ${result.anywhere}, owning ${result.met}`,
   );
+}
+{
+  using directory = testDirectory();
+  const result = await guardTorture({
+    directory: directory.path,
+    kills,
+    random: printedRandom("guard"),
+    progress: progress("guard"),
+  });
+  problems.push(...result.violations.map((violation) => `guard: ${violation}`));
+  console.log(
+    `guard: killed ${JSON.stringify(result.killed)}, namely ${JSON.stringify(result.kills)}; ${result.holders} held it, ` +
+      `${result.recovered} after a crash; seen ${JSON.stringify(result.looks)}`,
+  );
+  await using peer = await Peer.start(RUNTIMES[0]!, { directory: directory.path });
+  await peer.run(({ SingleInstance }) => SingleInstance.tryAcquire("torture")?.release());
+  problems.push(...directory.entries().map((name) => `guard: left over: ${name}`));
 }
 
 for (const problem of problems) console.error(`FAILED: ${problem}`);

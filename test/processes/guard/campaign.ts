@@ -101,7 +101,12 @@ export class Campaign implements AsyncDisposable {
   /** Goes through the steps of one scene: all, or every `every`th from `from` on. */
   async run(what: string, scene: Scene, from = 1, every = 1): Promise<void> {
     const names = this.#action === "kill" ? await this.#countSteps(scene) : [];
-    for (let step = from; await new Stage(this, what, scene, step, names).play(); step += every) {
+    // What comes before is to attach, which faults.test.ts walks through: the runtimes share it, since every step costs
+    // a process.
+    const own = names.indexOf("attached to guard");
+    for (let step = from;; step += every) {
+      if (step <= own && step % RUNTIMES.length !== RUNTIMES.indexOf(this.#runtime)) continue;
+      if (!await new Stage(this, what, scene, step, names).play()) return;
       expect(step, `${what}: the steps never end`).toBeLessThan(MOST_STEPS);
     }
   }
@@ -200,7 +205,7 @@ class Stage {
     let hit: string | undefined;
     if (action === "kill") {
       const died = await performed.then(() => false, () => true);
-      await victim.kill();
+      await (died ? victim.exited() : victim.kill());
       if (died) hit = known;
       await this.#afterKill(cast);
     } else {
