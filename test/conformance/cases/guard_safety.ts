@@ -39,6 +39,9 @@ const AT = {
   end: 77824,
 };
 
+/** What is written where. */
+type Harm = readonly [what: string, at: number, bytes: Uint8Array];
+
 function hold(name: string, directory?: string): SingleInstance {
   const guard = SingleInstance.tryAcquire(name, {
     args: ["first", "second"],
@@ -180,10 +183,12 @@ export const guardSafety: Suite = {
         const bodySize = whole.readUInt32LE(AT.bodySize);
         const argsSize = whole.readUInt32LE(AT.body);
         const dataAt = AT.body + 4 + argsSize;
-        const harms: [string, number, Uint8Array][] = [
+        const damages: Harm[] = [
           ["cwd larger than there is room", AT.cwdSize, u32(4097)],
           ["body larger than there is room", AT.bodySize, u32(61377)],
           ["both huge", AT.cwdSize, new Uint8Array(8).fill(255)],
+        ];
+        const riddles: Harm[] = [
           ["no body", AT.bodySize, u32(0)],
           ["half a length", AT.bodySize, u32(3)],
           ["no data", AT.bodySize, u32(4 + argsSize)],
@@ -203,14 +208,18 @@ export const guardSafety: Suite = {
           ["an id beyond all", AT.holder, u32(0xffffffff)],
           ["no id", AT.holder, u32(0)],
         ];
-        for (const [what, at, bytes] of harms) {
+        for (const [what, at, bytes] of [...damages, ...riddles]) {
           poke(path, at, bytes);
+          const isDamage = damages.some(([damage]) => damage === what);
           const error = await refusalOf(SingleInstance.acquire(name));
           assert.deepEqual([error.primary, error.pid], [undefined, process.pid], what);
-          assert.equal(error.message, `Cannot acquire instance "${name}": process ${process.pid} holds it`);
+          const held = `Cannot acquire instance "${name}": process ${process.pid} holds it`;
+          assert.equal(error.message.startsWith(isDamage ? `${held}: ` : held), true, error.message);
+          assert.equal(error.message.includes("it is damaged"), isDamage, error.message);
           assert.equal(SingleInstance.tryAcquire(name), undefined, what);
-          const busy = await rejectionOf(SingleInstance.connect(name));
-          assert.ok(busy instanceof BusyError && busy.pid === process.pid, `${what}: ${busy}`);
+          const refusal = await rejectionOf(SingleInstance.connect(name));
+          assert.ok(refusal instanceof (isDamage ? IncompatibleError : BusyError), `${what}: ${refusal}`);
+          assert.ok(refusal.message.includes(`process ${process.pid}`), `${what}: ${refusal}`);
           poke(path, 0, whole);
         }
         using running = await SingleInstance.connect(name);
