@@ -43,13 +43,21 @@ export {
   UnsupportedPlatformError,
 } from "./src/errors.ts";
 export type { QshmErrorOptions } from "./src/errors.ts";
+export type { ChangesOptions } from "./src/changes.ts";
+export { bytes, json, utf8 } from "./src/codec.ts";
+export type { Codec } from "./src/codec.ts";
 export { inspect, list, remove } from "./src/inspect.ts";
-export type { SegmentInfo } from "./src/inspect.ts";
+export type { SegmentInfo, SemaphoreInfo, ValueInfo } from "./src/inspect.ts";
 export type { Kind } from "./src/kind.ts";
+export type { LifeOptions, PlaceOptions } from "./src/life.ts";
 export type { Lock } from "./src/lock.ts";
 export type { ProcessInfo } from "./src/process_info.ts";
+export { SharedValue } from "./src/shared_value.ts";
+export type { AttachValueOptions, ValueOptions } from "./src/shared_value.ts";
+export { SystemSemaphore } from "./src/system_semaphore.ts";
+export type { Permit, SemaphoreOptions } from "./src/system_semaphore.ts";
 export { SharedMemory } from "./src/shared_memory.ts";
-export type { AttachOptions, LifeOptions, PlaceOptions } from "./src/shared_memory.ts";
+export type { AttachOptions } from "./src/shared_memory.ts";
 export type { InstanceInfo } from "./src/single_instance/info.ts";
 export type { Json, Payload } from "./src/single_instance/payload.ts";
 export { RunningInstance } from "./src/single_instance/running_instance.ts";

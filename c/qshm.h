@@ -144,6 +144,17 @@ struct qshm_info {
     uint32_t key_is_cut; /* the key is longer */
     uint32_t reserved;
     uint64_t segment; /* as in struct qshm_process */
+    uint32_t revision;
+    uint32_t waiting;    /* bells that are armed: those who wait in an event loop */
+    double sequence;     /* value: how many were set */
+    double value_size;   /* value: bytes of the present one */
+    double largest;      /* value: most bytes */
+    uint32_t writer;     /* value: id of who set it */
+    uint32_t available;  /* semaphore: free permits */
+    uint32_t total, max; /* semaphore */
+    uint32_t queued;     /* semaphore: attachments that wait */
+    uint32_t reserved_tail;
+    char codec[64]; /* value: what the bytes mean */
     char key[2048];
 };
 
@@ -188,6 +199,68 @@ QSHM_API int32_t qshm_write(uint32_t handle, double offset, const void *bytes, d
 QSHM_API int32_t qshm_write_if_changed(uint32_t handle, double offset, const void *bytes, double size);
 /* Counts the changes: 0 to 2^31-1, wraps. */
 QSHM_API int32_t qshm_revision(double handle);
+
+/* --- changes ------------------------------------------------------------------------------------------------------ */
+
+/* Counts one more change, and wakes all who wait for it; qshm_write and others that change something do so too. */
+QSHM_API int32_t qshm_notify(double handle);
+/* Blocks until the revision is another than `since`, and returns it; `since` itself when time is up. */
+QSHM_API int32_t qshm_wait_change(double handle, double since, double timeout_ms);
+
+enum qshm_bell { QSHM_BELL_FIFO = 1, QSHM_BELL_SOCKET };
+/* For those who wait in an event loop: makes this attachment's bell, a FIFO or a datagram socket, and returns a
+ * descriptor that becomes the caller's: it is readable when the bell was rung, and everything in it may be thrown away.
+ * RESOURCES: 128 others listen already; READ_ONLY: only reading was granted. Then look from time to time. */
+QSHM_API int32_t qshm_bell_open(uint32_t handle, uint32_t kind, void *outcome);
+/* To be called before the descriptor is closed. Detaching does it as well. */
+QSHM_API int32_t qshm_bell_close(uint32_t handle);
+/* Arms the bell for the change that follows `since`: 0, or 1 if it has come already. A ring is a hint: look again, and
+ * arm again; look also without a ring, every half second. */
+QSHM_API int32_t qshm_expect_change(double handle, double since);
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+/* As qshm_open, for a value of at most `largest` bytes, at most 1 GiB; one that exists keeps its own. `codec` names what
+ * the bytes mean, at most 63 characters: INCOMPATIBLE if it is another's; empty: whatever it is. */
+QSHM_API int32_t qshm_open_value(uint32_t how, uint32_t mode, double largest, const void *key, uint32_t key_size,
+                                 const void *directory, uint32_t directory_size, const void *codec,
+                                 uint32_t codec_size, void *outcome);
+/* Sets the value: 1; or 0 if `expected`, unless negative, is not its sequence any more. ARGUMENT: it does not fit. BUSY:
+ * three stopped processes are in the way. */
+QSHM_API int32_t qshm_value_set(double handle, const void *bytes, double size, double expected);
+/* Stands before the bytes of the value. */
+struct qshm_value {
+    double sequence; /* counts the values that were set; 0: none yet */
+    double size;
+};
+/* Copies the value: struct qshm_value and the bytes. Returns the bytes needed; if that is more than `capacity`, only the
+ * struct is there. */
+QSHM_API int32_t qshm_value_get(double handle, void *value, double capacity);
+QSHM_API double qshm_value_sequence(double handle);
+QSHM_API double qshm_value_capacity(double handle);
+/* Who set it last: 1, or 0 if nobody did. A process that is gone has no pid. */
+QSHM_API int32_t qshm_value_writer(uint32_t handle, void *process);
+
+/* --- semaphores --------------------------------------------------------------------------------------------------- */
+
+/* As qshm_open; `initial` and `max` permits, at most 2^31-1, are for one that is created. */
+QSHM_API int32_t qshm_open_semaphore(uint32_t how, uint32_t mode, double initial, double max, const void *key,
+                                     uint32_t key_size, const void *directory, uint32_t directory_size, void *outcome);
+/* Takes permits, all or none: 1 or 0. With `queue` not 0, 0 means that this attachment has its place in the queue: try
+ * again after each change, and every few milliseconds, until it succeeds or qshm_withdraw. BUSY: a stopped process is in
+ * the way. RESOURCES: 256 attachments hold permits, or wait. */
+QSHM_API int32_t qshm_acquire(double handle, double count, double queue);
+QSHM_API int32_t qshm_withdraw(double handle);
+/* Gives back, or consumes for good, permits that this attachment holds. ARGUMENT: it does not hold so many. */
+QSHM_API int32_t qshm_give_back(double handle, double count);
+QSHM_API int32_t qshm_consume(double handle, double count);
+/* Adds permits. ARGUMENT: beyond the maximum. */
+QSHM_API int32_t qshm_post(double handle, double count);
+QSHM_API int32_t qshm_available(double handle);
+QSHM_API int32_t qshm_permits_max(double handle);
+
+/* The process that was in the way when a call for a value or a semaphore ended in BUSY; 0 if it cannot be told. */
+QSHM_API int32_t qshm_busy_process(uint32_t handle);
 
 /* --- the lock ----------------------------------------------------------------------------------------------------- */
 

@@ -5,12 +5,34 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { process, startNodeTimer } from "./process.ts";
+import { nextTurn, process, SOCKET, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface BunFfi {
   dlopen(path: string, symbols: Record<string, { args: string[]; returns: string }>): { symbols: unknown };
   toArrayBuffer(pointer: Address, offset: number, size: number): ArrayBuffer;
+}
+
+interface BunSocket {
+  unref(): void;
+  terminate(): void;
+}
+
+interface BunConnector {
+  connect(options: {
+    fd: number;
+    socket: {
+      open(socket: BunSocket): void;
+      data(): void;
+      close(): void;
+      error(): void;
+      connectError(): void;
+    };
+  }): Promise<unknown>;
+}
+
+function connector(): BunConnector {
+  return (globalThis as unknown as { Bun: BunConnector }).Bun;
 }
 
 const WORDS: Readonly<Record<Word, string>> = {
@@ -51,6 +73,29 @@ export const bun: Adapter = {
   },
 
   startTimer: startNodeTimer,
+  nextTurn,
+  bellKind: SOCKET, // its poller takes no FIFO
+
+  listen(fd: number, ring: () => void, broken: () => void): () => void {
+    let socket: BunSocket | undefined;
+    let closed = false;
+    const opened = (now: BunSocket): void => {
+      socket = now;
+      socket.unref();
+      if (closed) socket.terminate();
+    };
+    const lost = (): void => {
+      if (!closed) broken();
+    };
+    connector().connect({
+      fd,
+      socket: { open: opened, data: () => closed || ring(), close: lost, error: () => {}, connectError: lost },
+    }).catch(lost);
+    return () => {
+      closed = true;
+      socket?.terminate();
+    };
+  },
 
   env(name: string): string | undefined {
     return process().env[name];

@@ -6,6 +6,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
+import { FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface DenoRuntime {
@@ -61,6 +62,24 @@ export const deno: Adapter = {
     const timer = setTimeout(f, ms) as unknown as number;
     if (!ref) runtime().unrefTimer(timer);
     return () => clearTimeout(timer);
+  },
+
+  nextTurn,
+  bellKind: FIFO,
+
+  listen(fd: number, ring: () => void, broken: () => void): () => void {
+    // Imported on first use: it takes milliseconds. Until it is there, what rings waits in the FIFO.
+    let close: (() => void) | undefined;
+    let closed = false;
+    const name = "node:net";
+    import(name).then((net: Net) => {
+      close = listenByNet(net, fd, ring, broken);
+      if (closed) close();
+    });
+    return () => {
+      closed = true;
+      close?.();
+    };
   },
 
   env(name: string): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * What the rest of the package sees of the native library: typed functions by group, and three things that only a
+ * What the rest of the package sees of the native library: typed functions by group, and the few things that only a
  * runtime can do. No runtime and no path is named here.
  *
  * @module
@@ -48,6 +48,15 @@ export interface Adapter {
   platform(): string;
   /** Calls `f` once after `ms`; gives what calls it off. Without `ref` it does not keep the process alive. */
   startTimer(f: () => void, ms: number, ref: boolean): () => void;
+  /** Calls `f` in the next turn of the event loop, after what is due in this one. */
+  nextTurn(f: () => void): void;
+  /** The kind of bell that {@linkcode Adapter.listen} takes: `enum qshm_bell`. */
+  readonly bellKind: number;
+  /**
+   * Calls `ring` whenever there is something to read at a descriptor, which becomes the adapter's, and `broken` when there
+   * never will be again. It does not keep the process alive. Gives what closes it.
+   */
+  listen(fd: number, ring: () => void, broken: () => void): () => void;
   /** An environment variable, if it may be read without asking the user. */
   env(name: string): string | undefined;
   /** The program's own arguments. */

@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { process, startNodeTimer } from "./process.ts";
+import { FIFO, listenByNet, type Net, nextTurn, process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface NodeFfi {
@@ -65,6 +65,12 @@ export const node: Adapter = {
   },
 
   startTimer: startNodeTimer,
+  nextTurn,
+  bellKind: FIFO,
+
+  listen(fd: number, ring: () => void, broken: () => void): () => void {
+    return listenByNet(process().getBuiltinModule!("node:net") as Net, fd, ring, broken);
+  },
 
   env(name: string): string | undefined {
     return process().env[name];

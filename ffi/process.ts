@@ -24,10 +24,38 @@ export function process(): Process {
   return (globalThis as unknown as { process: Process }).process;
 }
 
+/** `enum qshm_bell` */
+export const FIFO = 1;
+export const SOCKET = 2;
+
+/** The part of Node's `net` that is used. */
+export interface Net {
+  Socket: new (options: { fd: number; readable: boolean; writable: boolean }) => {
+    on(event: "data" | "close" | "error", listener: () => void): void;
+    unref(): void;
+    destroy(): void;
+  };
+}
+
+/** Listens to a FIFO by Node's `net`: no thread, and it can be told not to keep the process alive. */
+export function listenByNet({ Socket }: Net, fd: number, ring: () => void, broken: () => void): () => void {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let closed = false;
+  socket.on("data", () => closed || ring());
+  socket.on("error", () => {}); // then it closes
+  socket.on("close", () => closed || broken());
+  socket.unref();
+  return () => {
+    closed = true;
+    socket.destroy();
+  };
+}
+
 /** Node's timers, which unlike the web's can be told not to keep the process alive. */
 export interface Timers {
   setTimeout(f: () => void, ms: number): { unref(): void };
   clearTimeout(timer: object): void;
+  setImmediate(f: () => void): void;
 }
 
 /** Starts one of Node's timers; gives what calls it off. */
@@ -36,4 +64,9 @@ export function startNodeTimer(f: () => void, ms: number, ref: boolean): () => v
   const timer = setTimeout(f, ms);
   if (!ref) timer.unref();
   return () => clearTimeout(timer);
+}
+
+/** Calls `f` in the next turn of the event loop. */
+export function nextTurn(f: () => void): void {
+  (globalThis as unknown as Timers).setImmediate(f);
 }

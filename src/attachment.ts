@@ -10,6 +10,7 @@
 
 import { native, runtime } from "../ffi/load.ts";
 import type { Address, Group } from "../ffi/native.ts";
+import { Bell } from "./bell.ts";
 import { errorOf, PermissionDeniedError, withLibrary } from "./errors.ts";
 import { type Kind, KIND_NOUNS, KIND_NUMBERS } from "./kind.ts";
 import { CREATED, outcome, outcomeError, outcomeFlags, outcomePath, outcomeSize, RECOVERED } from "./outcome.ts";
@@ -43,7 +44,12 @@ export interface AttachmentRequest {
   readonly mode?: number;
   readonly persistent?: boolean;
   readonly readOnly?: boolean;
+  /** Calls the library's function that opens this kind. Default: `qshm_open` with `size`. */
+  readonly open?: Opener;
 }
+
+/** Opens a segment of a kind that needs more than a size. */
+export type Opener = (how: number, mode: number, key: Uint8Array, directory: Uint8Array) => number;
 
 /** All that are attached in this realm; strong, see above. */
 const attached = new Set<Attachment>();
@@ -63,15 +69,16 @@ export class Attachment {
   readonly #size: number;
   #handle: number;
   #view: Uint8Array<ArrayBuffer> | undefined;
+  #bell: Bell | undefined;
 
   /** Throws the error that the library reports. */
   constructor(request: AttachmentRequest) {
-    const { kind, operation, purpose = operation, key, size, directory, mode, persistent, readOnly } = request;
+    const { kind, operation, purpose = operation, key, size, directory, mode, persistent, readOnly, open } = request;
     const keyBytes = encodeKey(key);
     const directoryBytes = encodeDirectory(directory);
     const { qshm_open } = withLibrary(purpose, key, segments);
     const how = HOW[operation] | (readOnly ? READ_ONLY : 0) | (persistent ? PERSISTENT : 0);
-    const handle = qshm_open(
+    const handle = open !== undefined ? open(how, mode ?? 0, keyBytes, directoryBytes) : qshm_open(
       KIND_NUMBERS[kind],
       how,
       mode ?? 0,
@@ -119,8 +126,14 @@ export class Attachment {
   }
 
   /** The error for a negative result. */
-  error(result: number, operation: string, why?: string): Error {
-    return errorOf({ result, operation, key: this.key, subject: this.subject, path: this.path, ...(why && { why }) });
+  error(result: number, operation: string, why?: string, pid?: number): Error {
+    const { key, subject, path } = this;
+    return errorOf({ result, operation, key, subject, path, ...(why && { why }), ...(pid && { pid }) });
+  }
+
+  /** What wakes those who wait. */
+  get bell(): Bell {
+    return this.#bell ??= new Bell(() => this.handle("wait for"));
   }
 
   /** The payload without a copy; there is exactly one buffer an attachment, so that detach can empty every view. */
@@ -161,6 +174,7 @@ export class Attachment {
   }
 
   #end(how: (handle: number) => number): void {
+    this.#bell?.close();
     const handle = this.#handle;
     this.#handle = 0;
     attached.delete(this);

@@ -10,7 +10,7 @@ import type { Group } from "../ffi/native.ts";
 import { withLibrary } from "./errors.ts";
 import type { SegmentInfo } from "./inspect.ts";
 import { outcome, outcomeErrno, outcomeError, outcomeFlags, outcomeWhy, WITH_RUNTIME } from "./outcome.ts";
-import type { PlaceOptions } from "./shared_memory.ts";
+import type { PlaceOptions } from "./life.ts";
 import { attachmentOf, type SingleInstance } from "./single_instance/single_instance.ts";
 import { encodeDirectory } from "./validate.ts";
 

@@ -10,7 +10,7 @@ import { NotFoundError, QshmError, withLibrary } from "./errors.ts";
 import { checkKind, type Kind, KIND_NUMBERS } from "./kind.ts";
 import { outcome, outcomeError, outcomePath } from "./outcome.ts";
 import { type ProcessInfo, processInfo } from "./process_info.ts";
-import type { PlaceOptions } from "./shared_memory.ts";
+import type { PlaceOptions } from "./life.ts";
 import { checkBoolean, checkOptions, encodeDirectory, encodeKey } from "./validate.ts";
 
 /** What is known of a segment without attaching to it. */
@@ -34,6 +34,40 @@ export interface SegmentInfo {
   readonly attached: readonly ProcessInfo[];
   /** Who holds the lock, if anybody. */
   readonly lockOwner: ProcessInfo | undefined;
+  /** Counts the changes: 0 to 2^31-1, then it wraps. */
+  readonly revision: number;
+  /** How many attachments wait for something in an event loop. */
+  readonly waiting: number;
+  /** Of a value: what it holds. */
+  readonly value: ValueInfo | undefined;
+  /** Of a semaphore: its permits. */
+  readonly semaphore: SemaphoreInfo | undefined;
+}
+
+/** What is known of a value. */
+export interface ValueInfo {
+  /** Counts the values that were set; 0: none yet. */
+  readonly revision: number;
+  /** Bytes of the present one, as its codec made them. */
+  readonly size: number;
+  /** Bytes that one may have. */
+  readonly maxSize: number;
+  /** The name of its codec. */
+  readonly codec: string;
+  /** Who set it last; `undefined`: nobody did. */
+  readonly writer: ProcessInfo | undefined;
+}
+
+/** What is known of a semaphore. */
+export interface SemaphoreInfo {
+  /** Permits that are free. */
+  readonly available: number;
+  /** Permits that there are, those that are held included. */
+  readonly total: number;
+  /** Permits that there may be. */
+  readonly max: number;
+  /** How many attachments wait for permits. */
+  readonly queued: number;
 }
 
 let functions: Group<"inspect"> | undefined;
@@ -58,8 +92,19 @@ const INFO = {
   keySize: 52,
   keyIsCut: 56,
   segment: 64,
-  key: 72,
-  end: 2120,
+  revision: 72,
+  waiting: 76,
+  sequence: 80,
+  valueSize: 88,
+  largest: 96,
+  writer: 104,
+  available: 108,
+  total: 112,
+  max: 116,
+  queued: 120,
+  codec: 128,
+  key: 192,
+  end: 2240,
 };
 const HOLDER_SIZE = 24;
 
@@ -113,6 +158,10 @@ function inspectListed(name: string, directory: Uint8Array, devices: Map<number,
       state: "foreign",
       attached: [],
       lockOwner: undefined,
+      revision: 0,
+      waiting: 0,
+      value: undefined,
+      semaphore: undefined,
     };
   }
 }
@@ -226,17 +275,36 @@ function inspectFile(
     const holder = holders.get(`${inode}:${id}`);
     return processInfo({ id, segment }, holder?.pid ?? 0, holder?.started ?? 0, living.includes(id));
   };
+  const kindThere = KINDS[number(INFO.kind) as keyof typeof KINDS];
+  const state = STATES[number(INFO.state) as keyof typeof STATES];
+  const isSound = state === "live" || state === "dead";
+  const sequence = fields.getFloat64(INFO.sequence, true);
   return {
-    kind: KINDS[number(INFO.kind) as keyof typeof KINDS],
+    kind: kindThere,
     key: number(INFO.keySize) === 0
       ? keyOfName(name)
       : text.decode(bytes.subarray(INFO.key, INFO.key + number(INFO.keySize))) + (number(INFO.keyIsCut) ? "…" : ""),
     path,
     size: fields.getFloat64(INFO.size, true),
     persistent: number(INFO.persistent) !== 0,
-    state: STATES[number(INFO.state) as keyof typeof STATES],
+    state,
     attached: living.map(processOf),
     lockOwner: owner === 0 ? undefined : processOf(owner),
+    revision: number(INFO.revision),
+    waiting: number(INFO.waiting),
+    value: kindThere !== "value" || !isSound ? undefined : {
+      revision: sequence,
+      size: fields.getFloat64(INFO.valueSize, true),
+      maxSize: fields.getFloat64(INFO.largest, true),
+      codec: text.decode(bytes.subarray(INFO.codec, bytes.indexOf(0, INFO.codec))),
+      writer: sequence === 0 ? undefined : processOf(number(INFO.writer)),
+    },
+    semaphore: kindThere !== "semaphore" || !isSound ? undefined : {
+      available: number(INFO.available),
+      total: number(INFO.total),
+      max: number(INFO.max),
+      queued: number(INFO.queued),
+    },
   };
 }
 

@@ -7,28 +7,15 @@
 import { native } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
 import { Attachment } from "./attachment.ts";
-import { AlreadyExistsError, NotFoundError } from "./errors.ts";
+import { changeFunctions } from "./bell.ts";
+import { Changes } from "./change.ts";
+import { type ChangesOptions, follow } from "./changes.ts";
+import { AlreadyExistsError, NotFoundError, timeoutError } from "./errors.ts";
+import { checkLife, type LifeOptions, type PlaceOptions, undefinedFor } from "./life.ts";
 import { type Lock, LockQueue } from "./lock.ts";
 import { identityOf, PROCESS_SIZE, type ProcessInfo, readProcess } from "./process_info.ts";
-import { checkBoolean, checkBytes, checkInteger, checkMode, checkOptions, checkSize } from "./validate.ts";
+import { checkBoolean, checkBytes, checkInteger, checkOptions, checkSize } from "./validate.ts";
 import { checkSyncWait, checkWait, type SyncWaitOptions, type WaitOptions } from "./wait.ts";
-
-/** Where a segment is. */
-export interface PlaceOptions {
-  /**
-   * An existing directory on a local file system, of your own or shared by a group. Default: `QSHM_DIRECTORY`, else the
-   * user's own in `/dev/shm`.
-   */
-  directory?: string;
-}
-
-/** How a segment that is created lives. */
-export interface LifeOptions extends PlaceOptions {
-  /** Keep the contents when nobody is attached, until they are removed. Default: `false`. */
-  persistent?: boolean;
-  /** The file's mode: the owner's and the group's bits. Default: `0o600`. */
-  mode?: number;
-}
 
 /** How to attach. */
 export interface AttachOptions extends PlaceOptions {
@@ -47,7 +34,7 @@ function locking(): Group<"lock"> {
   return lockFunctions ??= native("lock");
 }
 
-const LIFE_OPTIONS = ["directory", "persistent", "mode"] as const;
+const MOST_REVISION = 2 ** 31 - 1;
 const ATTACH_OPTIONS = ["directory", "readOnly"] as const;
 
 /**
@@ -70,10 +57,12 @@ const ATTACH_OPTIONS = ["directory", "readOnly"] as const;
 export class SharedMemory implements Disposable {
   readonly #attachment: Attachment;
   readonly #lock: LockQueue;
+  readonly #changes: Changes;
 
   private constructor(attachment: Attachment) {
     this.#attachment = attachment;
     this.#lock = new LockQueue(attachment);
+    this.#changes = new Changes(attachment);
   }
 
   /**
@@ -468,8 +457,117 @@ export class SharedMemory implements Disposable {
 
   /** Counts the changes: 0 to 2^31-1, then it wraps, so compare for equality only. */
   get revision(): number {
-    const result = copying().qshm_revision(this.#attachment.handle("read"));
+    const result = changeFunctions().qshm_revision(this.#attachment.handle("read"));
     return this.#check(result, "read");
+  }
+
+  /**
+   * Counts one more change, and wakes all who wait for one: after writing through {@linkcode SharedMemory.data}. The
+   * write methods do so by themselves.
+   *
+   * @throws {TypeError} Attached with `readOnly`.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedMemory } from "qshm";
+   *
+   * using memory = SharedMemory.create("notify-example", 4);
+   * const before = memory.revision;
+   * memory.data[0] = 1;
+   * memory.notify();
+   * console.assert(memory.revision !== before);
+   * ```
+   */
+  notify(): void {
+    const handle = this.#attachment.handle("notify");
+    if (this.readOnly) throw new TypeError(`Cannot notify ${this.#attachment.subject}: it is attached read-only`);
+    this.#check(changeFunctions().qshm_notify(handle), "notify");
+  }
+
+  /**
+   * Waits, without blocking, until the revision is another one. Several changes may be seen as one, and none is missed: if
+   * it came between reading and waiting, this resolves at once.
+   *
+   * @param since The revision that is known.
+   * @param options How to wait. By default without a limit.
+   * @returns The revision now.
+   * @throws {DOMException} `TimeoutError`: time is up; `AbortError`: detached meanwhile; or the signal's reason.
+   *
+   * @example A reader that is woken
+   * ```ts
+   * import { SharedMemory } from "qshm";
+   *
+   * using memory = SharedMemory.create("wait-for-change-example", 4);
+   * const change = memory.waitForChange(memory.revision, { timeout: 1000 });
+   * memory.write(Uint8Array.of(1)); // in another process
+   * console.assert(await change === memory.revision);
+   * ```
+   */
+  waitForChange(since: number, options?: WaitOptions): Promise<number> {
+    try {
+      this.#attachment.handle("wait for");
+      checkInteger("Since", since, 0, MOST_REVISION);
+      const look = (): number | undefined => this.revision === since ? undefined : this.revision;
+      return this.#changes.wait(look, checkWait(options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * As {@linkcode SharedMemory.waitForChange}, but blocks the thread.
+   *
+   * @param since The revision that is known.
+   * @param options How long to wait. By default without a limit.
+   * @returns The revision now.
+   * @throws {DOMException} `TimeoutError`: time is up.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedMemory } from "qshm";
+   *
+   * using memory = SharedMemory.create("wait-for-change-sync-example", 4);
+   * const before = memory.revision;
+   * memory.notify();
+   * console.assert(memory.waitForChangeSync(before) === memory.revision);
+   * ```
+   */
+  waitForChangeSync(since: number, options?: SyncWaitOptions): number {
+    const handle = this.#attachment.handle("wait for");
+    checkInteger("Since", since, 0, MOST_REVISION);
+    const timeout = checkSyncWait(options);
+    const revision = this.#check(changeFunctions().qshm_wait_change(handle, since, timeout), "wait for");
+    if (revision === since) throw timeoutError(`a change of ${this.#attachment.subject}`, timeout);
+    return revision;
+  }
+
+  /**
+   * Follows the changes from now on, those by this object included. Several may be seen as one, and the last is never
+   * missed. It ends when the loop is left, the signal aborts, or the memory is detached.
+   *
+   * @param options `initial`: begin with the revision now; `signal`; `ref: false` lets the process end meanwhile.
+   * @returns An iterator of revisions.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedMemory } from "qshm";
+   *
+   * using memory = SharedMemory.create("changes-example", 4);
+   * const changes = memory.changes();
+   * memory.write(Uint8Array.of(42)); // in another process
+   * for await (const _revision of changes) {
+   *   console.assert(memory.read(0, 1)[0] === 42);
+   *   break;
+   * }
+   * ```
+   */
+  changes(options?: ChangesOptions): AsyncIterableIterator<number> {
+    this.#attachment.handle("follow");
+    const now = (): number => this.revision;
+    return follow(options, this.#changes, now, () => {
+      const revision = now();
+      return { count: revision, value: revision };
+    });
   }
 
   /**
@@ -490,6 +588,7 @@ export class SharedMemory implements Disposable {
    */
   detach(): boolean {
     this.#lock.close();
+    this.#changes.close();
     return this.#attachment.detach();
   }
 
@@ -534,25 +633,5 @@ export class SharedMemory implements Disposable {
   #check(result: number, operation: string): number {
     if (result < 0) throw this.#attachment.error(result, operation);
     return result;
-  }
-}
-
-interface Life {
-  readonly directory: string | undefined;
-  readonly mode: number;
-  readonly persistent: boolean;
-}
-
-function checkLife(options: LifeOptions | undefined): Life {
-  const { directory, mode, persistent } = checkOptions(options, LIFE_OPTIONS);
-  return { directory, mode: checkMode(mode), persistent: checkBoolean("Persistent", persistent, false) };
-}
-
-function undefinedFor<T>(Class: typeof AlreadyExistsError, f: () => T): T | undefined {
-  try {
-    return f();
-  } catch (error) {
-    if (error instanceof Class) return undefined;
-    throw error;
   }
 }

@@ -53,22 +53,29 @@ const INTERVAL = 10;
 
 /**
  * Looks now, and then about every 10 ms, until `look` gives something or throws. When time is up it is called for the
- * last time, and must do one or the other.
+ * last time, and must do one or the other. It may have `again` called, by a bell, to look before that.
  */
-export function poll<T>({ timeout, signal, ref }: Wait, look: (last: boolean) => T | undefined): Promise<T> {
+export function poll<T>(
+  { timeout, signal, ref }: Wait,
+  look: (last: boolean, again: () => void) => T | undefined,
+): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const deadline = performance.now() + timeout;
   let cancelTimer: (() => void) | undefined;
+  let isSettled = false;
   const settle = (how: () => void): void => {
+    isSettled = true;
     cancelTimer?.();
     signal?.removeEventListener("abort", onAbort);
     how();
   };
   const onAbort = (): void => settle(() => reject(signal?.reason));
   const turn = (): void => {
+    if (isSettled) return;
+    cancelTimer?.();
     try {
       const now = performance.now();
-      const found = look(now >= deadline);
+      const found = look(now >= deadline, turn);
       if (found !== undefined) return settle(() => resolve(found));
       // With jitter, so that many who wait do not walk in step.
       const pause = Math.min(INTERVAL * (0.5 + Math.random()), Math.max(deadline - now, 0));

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "../qshm.h"
+#include "bell.h"
+#include "change.h"
 #include "error.h"
 #include "fault.h"
 #include "handle.h"
@@ -17,20 +19,14 @@
 #include "os.h"
 #include "outcome.h"
 #include "segment.h"
+#include "semaphore.h"
+#include "value.h"
 
 _Static_assert(sizeof(struct qshm_outcome) == 4760, "the outcome's layout is part of the ABI");
 _Static_assert(offsetof(struct qshm_outcome, size) == 16 && offsetof(struct qshm_outcome, call) == 24 &&
                    offsetof(struct qshm_outcome, why) == 48 && offsetof(struct qshm_outcome, path) == 152,
                "the outcome's layout is part of the ABI");
 _Static_assert(sizeof(struct qshm_process) == 32 && offsetof(struct qshm_process, segment) == 24, "part of the ABI");
-
-/* --- arguments ---------------------------------------------------------------------------------------------------- */
-
-/* A whole number from 0 to 2^53. */
-static bool is_size(double value)
-{
-    return value >= 0 && value <= 9007199254740992.0 && value == (double)(uint64_t)value;
-}
 
 /* --- segments ----------------------------------------------------------------------------------------------------- */
 
@@ -41,36 +37,33 @@ static bool is_sound_request(uint32_t kind, uint32_t how, uint32_t mode, double 
     bool read_only = (how & QSHM_READ_ONLY) != 0;
     bool needs_size = creates && (kind == QSHM_KIND_MEMORY || kind == QSHM_KIND_VALUE);
     return qshm__is_kind(kind) && (how & ~known) == 0 && (how & (QSHM_CREATE | QSHM_ATTACH)) != 0 &&
-           !(creates && read_only) && (mode == 0 || ((mode & ~0770u) == 0 && (mode & 0600) == 0600)) && is_size(size) &&
-           (!needs_size || size > 0);
+           !(creates && read_only) && (mode == 0 || ((mode & ~0770u) == 0 && (mode & 0600) == 0600)) &&
+           qshm__is_size(size) && (!needs_size || size > 0);
 }
 
-int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const void *key, uint32_t key_size,
-                  const void *directory, uint32_t directory_size, void *outcome)
+struct place {
+    const void *key, *directory;
+    uint32_t key_size, directory_size;
+};
+
+/* Attaches as the request says; its key and name are filled in here. */
+static int32_t open_segment(struct qshm__request *request, const struct place *at, struct qshm_outcome *out)
 {
-    struct qshm_outcome *out = outcome;
-    if (out == NULL) {
+    if (!qshm__is_buffer(at->key, at->key_size) || !qshm__is_buffer(at->directory, at->directory_size)) {
         return QSHM_E_ARGUMENT;
     }
-    qshm__outcome_clear(out);
-    if (!is_sound_request(kind, how, mode, size) || !qshm__is_buffer(key, key_size) ||
-        !qshm__is_buffer(directory, directory_size)) {
-        return QSHM_E_ARGUMENT;
-    }
-    struct qshm__request request = {.kind = kind,
-                                    .how = how,
-                                    .mode = mode == 0 ? 0600 : mode,
-                                    .size = (uint64_t)size,
-                                    .key = key,
-                                    .key_size = key_size};
+    request->mode = request->mode == 0 ? 0600 : request->mode;
+    request->key = at->key;
+    request->key_size = at->key_size;
     struct qshm__failure failure = {0};
-    int r = qshm__file_name(kind, key, key_size, request.name);
+    int r = qshm__file_name(request->kind, at->key, at->key_size, request->name);
     if (r < 0) {
         return qshm__outcome_finish(out, r, &failure);
     }
     struct qshm__directory place;
-    r = qshm__directory_open(&place, directory, directory_size, (how & QSHM_CREATE) != 0, &failure);
-    qshm__outcome_set_path(out, place.path, r < 0 && r != QSHM_E_NOT_FOUND ? "" : request.name);
+    bool creates = (request->how & QSHM_CREATE) != 0;
+    r = qshm__directory_open(&place, at->directory, at->directory_size, creates, &failure);
+    qshm__outcome_set_path(out, place.path, r < 0 && r != QSHM_E_NOT_FOUND ? "" : request->name);
     if (r < 0) {
         return qshm__outcome_finish(out, r, &failure);
     }
@@ -79,7 +72,7 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
     if (attachment == NULL) {
         r = qshm__fail_check(&failure, QSHM_E_RESOURCES, "4096 attachments are in use, or memory is out");
     } else {
-        r = qshm__segment_open(attachment, &place, &request, &result, &failure);
+        r = qshm__segment_open(attachment, &place, request, &result, &failure);
     }
     out->flags = result.flags;
     out->size = (double)result.size;
@@ -91,6 +84,86 @@ int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const
         return qshm__outcome_finish(out, r, &failure);
     }
     return (int32_t)qshm__handle_publish(attachment);
+}
+
+int32_t qshm_open(uint32_t kind, uint32_t how, uint32_t mode, double size, const void *key, uint32_t key_size,
+                  const void *directory, uint32_t directory_size, void *outcome)
+{
+    if (outcome == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(outcome);
+    if (!is_sound_request(kind, how, mode, size)) {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__request request = {.kind = kind, .how = how, .mode = mode, .size = (uint64_t)size};
+    return open_segment(&request, &(struct place){key, directory, key_size, directory_size}, outcome);
+}
+
+static const double largest_value = 1073741824; /* a result of 32 bits must tell its size */
+
+/* INCOMPATIBLE if what is there is of another codec. */
+static int check_codec(const struct qshm__attachment *a, const char *codec, struct qshm__failure *failure)
+{
+    char found[QSHM_CODEC_NAME];
+    memcpy(found, a->control->value_codec, sizeof found);
+    found[sizeof found - 1] = '\0';
+    if (codec[0] == '\0' || strcmp(codec, found) == 0) {
+        return 0;
+    }
+    for (char *at = found; *at != '\0'; at++) {
+        *at = *at < ' ' || *at > '~' ? '?' : *at;
+    }
+    return qshm__fail_check(failure, QSHM_E_INCOMPATIBLE, "holds values of codec \"%.60s\"", found);
+}
+
+int32_t qshm_open_value(uint32_t how, uint32_t mode, double largest, const void *key, uint32_t key_size,
+                        const void *directory, uint32_t directory_size, const void *codec, uint32_t codec_size,
+                        void *outcome)
+{
+    if (outcome == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(outcome);
+    if (!is_sound_request(QSHM_KIND_VALUE, how, mode, largest) || largest > largest_value ||
+        !qshm__is_buffer(codec, codec_size) || codec_size >= QSHM_CODEC_NAME) {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__request request = {.kind = QSHM_KIND_VALUE,
+                                    .how = how,
+                                    .mode = mode,
+                                    .size = qshm__value_payload((uint64_t)largest),
+                                    .any_size = true,
+                                    .value.largest = (uint64_t)largest};
+    if (codec_size > 0) {
+        memcpy(request.value.codec, codec, codec_size);
+    }
+    int32_t handle = open_segment(&request, &(struct place){key, directory, key_size, directory_size}, outcome);
+    struct qshm__failure failure = {0};
+    if (handle > 0 && check_codec(qshm__handle_find((uint32_t)handle), request.value.codec, &failure) < 0) {
+        qshm_detach((uint32_t)handle);
+        ((struct qshm_outcome *)outcome)->flags |= QSHM_USED;
+        return qshm__outcome_finish(outcome, QSHM_E_INCOMPATIBLE, &failure);
+    }
+    return handle;
+}
+
+int32_t qshm_open_semaphore(uint32_t how, uint32_t mode, double initial, double max, const void *key, uint32_t key_size,
+                            const void *directory, uint32_t directory_size, void *outcome)
+{
+    if (outcome == NULL) {
+        return QSHM_E_ARGUMENT;
+    }
+    qshm__outcome_clear(outcome);
+    if (!is_sound_request(QSHM_KIND_SEMAPHORE, how, mode, 0) || !qshm__is_count(initial) || !qshm__is_count(max) ||
+        max < 1 || initial > max) {
+        return QSHM_E_ARGUMENT;
+    }
+    struct qshm__request request = {.kind = QSHM_KIND_SEMAPHORE,
+                                    .how = how,
+                                    .mode = mode,
+                                    .permits = {.initial = (uint32_t)initial, .max = (uint32_t)max}};
+    return open_segment(&request, &(struct place){key, directory, key_size, directory_size}, outcome);
 }
 
 /* Takes the memory out of use. With a view in JavaScript's hands its range must stay mapped. */
@@ -108,13 +181,6 @@ static void release_memory(struct qshm__attachment *a)
         qshm__os_neutralise(a->view, a->payload_size);
         a->neutralised = true;
     }
-}
-
-/* As JavaScript passes it to the entry points that are called most. */
-static struct qshm__attachment *find_hot(double handle)
-{
-    return qshm__handle_attached(handle >= 1 && handle <= INT32_MAX ? (uint32_t)handle
-                                                                    : 0); /* which is nobody's; but it is a call */
 }
 
 static int32_t end(uint32_t handle, bool at_exit)
@@ -202,8 +268,8 @@ static int find_range(uint32_t handle, double offset, const void *bytes, double 
     if (writes && a->read_only) {
         return QSHM_E_READ_ONLY;
     }
-    if (!is_size(offset) || !is_size(size) || (bytes == NULL && size > 0) || (uint64_t)offset > a->payload_size ||
-        (uint64_t)size > a->payload_size - (uint64_t)offset) {
+    if (!qshm__is_size(offset) || !qshm__is_size(size) || (bytes == NULL && size > 0) ||
+        (uint64_t)offset > a->payload_size || (uint64_t)size > a->payload_size - (uint64_t)offset) {
         return QSHM_E_ARGUMENT;
     }
     *out = a;
@@ -220,13 +286,6 @@ int32_t qshm_read(uint32_t handle, double offset, void *target, double size)
     return r;
 }
 
-/* The bytes are in place before the count moves: who sees the new count sees them. */
-static void publish_change(struct qshm__control *control)
-{
-    QSHM_POINT("written");
-    atomic_fetch_add_explicit(&control->revision, 2, memory_order_seq_cst);
-}
-
 int32_t qshm_write(uint32_t handle, double offset, const void *bytes, double size)
 {
     struct qshm__attachment *a;
@@ -235,7 +294,7 @@ int32_t qshm_write(uint32_t handle, double offset, const void *bytes, double siz
         if (size > 0) {
             memmove(a->payload + (size_t)offset, bytes, (size_t)size);
         }
-        publish_change(a->control);
+        qshm__change_publish(a);
     }
     return r;
 }
@@ -248,15 +307,8 @@ int32_t qshm_write_if_changed(uint32_t handle, double offset, const void *bytes,
         return r;
     }
     memmove(a->payload + (size_t)offset, bytes, (size_t)size);
-    publish_change(a->control);
+    qshm__change_publish(a);
     return 1;
-}
-
-int32_t qshm_revision(double handle)
-{
-    struct qshm__attachment *a = find_hot(handle);
-    return a == NULL ? QSHM_E_HANDLE
-                     : (int32_t)(atomic_load_explicit(&a->control->revision, memory_order_seq_cst) >> 1);
 }
 
 /* --- the lock ----------------------------------------------------------------------------------------------------- */
@@ -268,27 +320,27 @@ int32_t qshm_revision(double handle)
 
 int32_t qshm_try_lock(double handle)
 {
-    WITH_LOCK(find_hot(handle), qshm__lock_try(a));
+    WITH_LOCK(qshm__handle_hot(handle), qshm__lock_try(a));
 }
 
 int32_t qshm_poll_lock(double handle)
 {
-    WITH_LOCK(find_hot(handle), qshm__lock_poll(a));
+    WITH_LOCK(qshm__handle_hot(handle), qshm__lock_poll(a));
 }
 
 int32_t qshm_cancel_lock(double handle)
 {
-    WITH_LOCK(find_hot(handle), qshm__lock_cancel(a));
+    WITH_LOCK(qshm__handle_hot(handle), qshm__lock_cancel(a));
 }
 
 int32_t qshm_wait_lock(double handle, double timeout_ms)
 {
-    WITH_LOCK(find_hot(handle), timeout_ms >= 0 ? qshm__lock_wait(a, timeout_ms) : QSHM_E_ARGUMENT);
+    WITH_LOCK(qshm__handle_hot(handle), timeout_ms >= 0 ? qshm__lock_wait(a, timeout_ms) : QSHM_E_ARGUMENT);
 }
 
 int32_t qshm_unlock(double handle)
 {
-    WITH_LOCK(find_hot(handle), qshm__lock_release(a));
+    WITH_LOCK(qshm__handle_hot(handle), qshm__lock_release(a));
 }
 
 /* The hint in the segment is believed only if that process is seen to hold the owner's byte. */
@@ -304,6 +356,27 @@ static int describe_owner(const struct qshm__attachment *a, struct qshm__lock_ow
         out->started = out->pid != 0 ? qshm__os_process_started(out->pid) : 0;
     }
     return 1;
+}
+
+int32_t qshm_value_writer(uint32_t handle, void *process)
+{
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL || process == NULL || a->kind != QSHM_KIND_VALUE) {
+        return a == NULL ? QSHM_E_HANDLE : QSHM_E_ARGUMENT;
+    }
+    uint64_t hint = atomic_load(&a->control->value_writer);
+    return describe_owner(a, (struct qshm__lock_owner){.id = (uint32_t)hint, .hinted_pid = (uint32_t)(hint >> 32)},
+                          process);
+}
+
+int32_t qshm_busy_process(uint32_t handle)
+{
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    uint32_t id = a->kind == QSHM_KIND_VALUE ? qshm__value_busy(a) : qshm__lock_owner(a->control).id;
+    return id == 0 || id == a->id ? 0 : (int32_t)qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_A + id, 1, 0);
 }
 
 int32_t qshm_lock_owner(uint32_t handle, void *process)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../qshm.h"
+#include "bell.h"
 #include "os.h"
 
 enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, GENERATIONS = 1 << (31 - SLOT_BITS) };
@@ -56,6 +58,7 @@ static void forget_inherited(void)
         if (attachment->reserved && attachment->directory >= 0) {
             qshm__os_close(attachment->directory);
         }
+        qshm__bell_forget(attachment);
         attachment->handle = 0;
         attachment->reserved = false;
     }
@@ -157,6 +160,22 @@ struct qshm__attachment *qshm__handle_attached(uint32_t handle)
 {
     struct qshm__attachment *attachment = qshm__handle_find(handle);
     return attachment == NULL || attachment->neutralised ? NULL : attachment;
+}
+
+struct qshm__attachment *qshm__handle_hot(double handle)
+{
+    /* 0 is nobody's; but it is a call, and notices a fork */
+    return qshm__handle_attached(handle >= 1 && handle <= INT32_MAX ? (uint32_t)handle : 0);
+}
+
+struct qshm__attachment *qshm__handle_writer(double handle, uint32_t kind, int *error)
+{
+    struct qshm__attachment *a = qshm__handle_hot(handle);
+    if (a != NULL && a->id != 0 && (kind == 0 || a->kind == kind)) {
+        return a;
+    }
+    *error = a == NULL ? QSHM_E_HANDLE : kind != 0 && a->kind != kind ? QSHM_E_ARGUMENT : QSHM_E_READ_ONLY;
+    return NULL;
 }
 
 struct qshm__attachment *qshm__handle_each(bool (*visit)(struct qshm__attachment *, const void *), const void *context)

@@ -46,6 +46,12 @@ struct qshm__attachment {
     double waiting_since, next_check, check_interval;
     uint64_t offer; /* to another's heir, as seen last, and since when (ms) */
     double offer_seen;
+
+    struct qshm__bell *bell; /* in the control block; NULL: none. See bell.c */
+    uint32_t bell_generation;
+    uint64_t ticket_seen; /* of another, that could take its permits, and since when (ms). See semaphore.c */
+    double ticket_seen_at;
+    struct qshm__ringer *ringers; /* to the bells of others, made when the first is rung */
 };
 
 /* A free attachment, with a handle that is not yet valid; NULL when 4096 are in use or memory is out. */
@@ -58,6 +64,10 @@ void qshm__handle_free(struct qshm__attachment *attachment);
 struct qshm__attachment *qshm__handle_find(uint32_t handle);
 /* The attachment of a handle, or NULL if it is detached. */
 struct qshm__attachment *qshm__handle_attached(uint32_t handle);
+/* The same for a handle as the entry points that are called most take it. */
+struct qshm__attachment *qshm__handle_hot(double handle);
+/* The attachment, if it is of this kind (0: any) and may write the control block; else fills in the error. */
+struct qshm__attachment *qshm__handle_writer(double handle, uint32_t kind, int *error);
 /* Calls `visit` for every attachment; stops when that returns true, and returns the attachment it stopped at. */
 struct qshm__attachment *qshm__handle_each(bool (*visit)(struct qshm__attachment *, const void *), const void *context);
 

@@ -16,7 +16,7 @@
 #include "outcome.h"
 #include "removal.h"
 
-_Static_assert(sizeof(struct qshm_info) == 2120 && offsetof(struct qshm_info, key) == 72, "part of the ABI");
+_Static_assert(sizeof(struct qshm_info) == 2240 && offsetof(struct qshm_info, key) == 192, "part of the ABI");
 _Static_assert(sizeof(struct qshm_holder) == 24, "part of the ABI");
 
 int32_t qshm_file_name(uint32_t kind, const void *key, uint32_t key_size, void *name)
@@ -128,10 +128,52 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
     return 0;
 }
 
-static int read_word(int fd, uint64_t offset, uint64_t *word, struct qshm__failure *failure)
+/* Free permits, and how many wait. Those whose holder is dead count as free. */
+static int read_permits(int fd, struct qshm_info *info, struct qshm__failure *failure)
 {
-    int r = qshm__os_read(fd, word, sizeof *word, offset);
-    return r < 0 ? qshm__fail_call(failure, "pread", r) : 0;
+    struct qshm__semaphore_part part;
+    int r = qshm__os_read(fd, &part, sizeof part, sizeof(struct qshm__control));
+    if (r < (int)sizeof part) {
+        return r < 0 ? qshm__fail_call(failure, "pread", r) : 0;
+    }
+    int64_t free = info->total;
+    for (uint32_t i = 0; i < QSHM_PERMIT_RECORDS; i++) {
+        uint64_t record = part.record[i];
+        info->queued += (uint32_t)(part.ticket[i].claim != 0);
+        if ((uint32_t)record != 0 && qshm__is_alive(fd, 0, (uint32_t)(record >> 32))) {
+            free -= (uint32_t)record;
+        }
+    }
+    info->available = free < 0 ? 0 : (uint32_t)free;
+    return 0;
+}
+
+static int read_control(int fd, struct qshm_info *info, struct qshm__failure *failure)
+{
+    struct qshm__control control;
+    int r = qshm__os_read(fd, &control, sizeof control, 0);
+    if (r < (int)sizeof control) {
+        return r < 0 ? qshm__fail_call(failure, "pread", r) : 0;
+    }
+    info->segment = control.birth;
+    info->lock_owner = (uint32_t)control.lock & 0x7fffffff;
+    info->revision = control.revision >> 1;
+    for (uint32_t i = 0; i < QSHM_BELLS; i++) {
+        info->waiting += (uint32_t)(control.bells[i].armed != 0);
+    }
+    if (info->kind == QSHM_KIND_VALUE) {
+        info->sequence = (double)(control.value_current >> 3);
+        info->value_size = (double)control.value_length[control.value_current & (QSHM_BUFFERS - 1)];
+        info->largest = (double)control.value_capacity;
+        info->writer = (uint32_t)control.value_writer;
+        memcpy(info->codec, control.value_codec, sizeof info->codec - 1);
+    }
+    if (info->kind == QSHM_KIND_SEMAPHORE) {
+        info->total = control.permits_total < 0 ? 0 : (uint32_t)control.permits_total;
+        info->max = control.permits_max;
+        r = read_permits(fd, info, failure);
+    }
+    return r < 0 ? r : 0;
 }
 
 /* Collects all that is known of an open file; returns the bytes needed. */
@@ -145,11 +187,9 @@ static int inspect_file(int fd, const char *name, const struct qshm__stat *file,
     int r = guarded < 0 ? qshm__fail_call(failure, "fcntl", guarded) : used < 0 ? used : 0;
     r = r < 0 ? r : qshm__file_classify(fd, file, info->kind, &seen, failure);
     r = r < 0 ? r : qshm__living_ids(fd, ids, QSHM_MOST_LISTED, &info->attached, failure);
-    uint64_t word = 0;
     if (r == 0 && seen.state == QSHM_LIVE) {
         r = read_key(fd, name, info, failure);
-        r = r < 0 ? r : read_word(fd, offsetof(struct qshm__control, lock), &word, failure);
-        r = r < 0 ? r : read_word(fd, offsetof(struct qshm__control, birth), &info->segment, failure);
+        r = r < 0 ? r : read_control(fd, info, failure);
     }
     if (r < 0) {
         return r;
@@ -161,7 +201,6 @@ static int inspect_file(int fd, const char *name, const struct qshm__stat *file,
     info->inode = (double)file->inode;
     info->device = (double)file->device;
     info->held = guarded == 1;
-    info->lock_owner = (uint32_t)word & 0x7fffffff;
     collect(to, info, sizeof *info);
     collect(to, ids, info->attached * (uint32_t)sizeof *ids);
     return (int)to->needed;

@@ -33,6 +33,7 @@
 #include "lock.h"
 
 #include "../qshm.h"
+#include "bell.h"
 #include "fault.h"
 #include "liveness.h"
 #include "os.h"
@@ -171,6 +172,13 @@ int qshm__lock_try(struct qshm__attachment *a)
     return swap(a, &word, a->id) ? taken(a, false) : attempt(a, CHECK_LIFE, &word);
 }
 
+/* All bells: the one that is rung alone may be killed before it takes the lock (model: lockbell.pml). */
+static void wake(struct qshm__attachment *a, bool all)
+{
+    qshm__os_wake(low_half(a), all);
+    qshm__bells_ring(a);
+}
+
 /* The word that follows when `word` is given up: an offer to its heir, or free. */
 static uint64_t without_owner(const struct qshm__attachment *a, uint64_t word)
 {
@@ -192,7 +200,7 @@ static int give_up(struct qshm__attachment *a, uint64_t keep)
     }
     QSHM_POINT("lock freed");
     if ((word & WAITERS) != 0) {
-        qshm__os_wake(low_half(a), owner_of(next) != 0); /* the heir is one of many sleepers */
+        wake(a, owner_of(next) != 0); /* the heir is one of many sleepers */
     }
     return 0;
 }
@@ -247,8 +255,11 @@ int qshm__lock_poll(struct qshm__attachment *a)
         a->thread = qshm__os_thread();
         a->waiting_since = now;
     }
+    qshm__bell_arm(a);
     uint64_t seen;
-    return attempt(a, CHECK_LIFE | (now - a->waiting_since > passed_over ? WANT_HEIR : 0), &seen);
+    return attempt(
+        a, CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0) | (now - a->waiting_since > passed_over ? WANT_HEIR : 0),
+        &seen);
 }
 
 int qshm__lock_cancel(struct qshm__attachment *a)
@@ -357,7 +368,7 @@ struct qshm__lock_owner qshm__lock_force(struct qshm__attachment *a, uint32_t ex
         QSHM_POINT("force");
         if (swap(a, &word, died | without_owner(a, word))) {
             QSHM_POINT("forced");
-            qshm__os_wake(low_half(a), true);
+            wake(a, true);
             qshm__trace("took the lock of %s away from id %u", a->name, owner);
             return former;
         }

@@ -1,6 +1,5 @@
 /*
- * os.h - what the library asks of an operating system. One implementation a system: os_linux.c and
- * os_linux_process.c.
+ * os.h - what the library asks of an operating system. One implementation a system: os_linux*.c.
  *
  * Convention: a call returns 0 or a count on success, and a negative errno on failure; nothing reads errno elsewhere.
  * Calls that a signal interrupts are made again, unless stated otherwise. In the test build every call is a step that
@@ -95,13 +94,26 @@ void qshm__os_unmap(void *address, uint64_t size);
 volatile uint32_t *qshm__os_fork_word(void);
 uint64_t qshm__os_page_size(void);
 
+/* --- bells -------------------------------------------------------------------------------------------------------- */
+
+/* `kind` is QSHM_BELL_FIFO or QSHM_BELL_SOCKET. Makes the file, with this mode and group, and returns a descriptor to
+ * listen to, which never blocks. */
+int qshm__os_make_bell(int directory, const char *name, uint32_t kind, uint32_t mode, uint32_t gid);
+/* A descriptor to ring it with; fills in whose it is. Fails if the file is of another type. */
+int qshm__os_reach_bell(int directory, const char *name, uint32_t kind, struct qshm__stat *file);
+/* -EAGAIN: it has not been heard yet. */
+int qshm__os_ring(int fd, uint32_t kind);
+/* Is it a bell of this user's to which nobody listens? */
+bool qshm__os_is_deserted_bell(int directory, const char *name);
+
 /* --- time, sleeping, processes ------------------------------------------------------------------------------------ */
 
 double qshm__os_now(void); /* monotonic, ms */
 void qshm__os_sleep(double ms);
 /* Sleeps while *word == expected, at most `ms`. Any return, for whatever reason, means: look again. */
 void qshm__os_wait(const void *word, uint32_t expected, double ms);
-void qshm__os_wake(const void *word, bool all);
+/* Returns how many were woken. */
+int qshm__os_wake(const void *word, bool all);
 bool qshm__os_many_processors(void);
 uint32_t qshm__os_pid(void);
 /* Tells this thread from all others that live. */

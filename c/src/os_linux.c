@@ -495,10 +495,11 @@ void qshm__os_wait(const void *word, uint32_t expected, double ms)
     syscall(SYS_futex, word, FUTEX_WAIT, expected, &time, NULL, 0);
 }
 
-void qshm__os_wake(const void *word, bool all)
+int qshm__os_wake(const void *word, bool all)
 {
     QSHM_CALL_VOID("futex wake");
-    syscall(SYS_futex, word, FUTEX_WAKE, all ? INT32_MAX : 1, NULL, NULL, 0);
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, all ? INT32_MAX : 1, NULL, NULL, 0);
+    return woken > 0 ? (int)woken : 0;
 }
 
 bool qshm__os_many_processors(void)

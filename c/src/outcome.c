@@ -51,6 +51,16 @@ int qshm__outcome_finish(struct qshm_outcome *outcome, int result, const struct 
     return result;
 }
 
+bool qshm__is_size(double value)
+{
+    return value >= 0 && value <= 9007199254740992.0 && value == (double)(uint64_t)value;
+}
+
+bool qshm__is_count(double value)
+{
+    return qshm__is_size(value) && value <= INT32_MAX;
+}
+
 void qshm__outcome_clear(struct qshm_outcome *outcome)
 {
     memset(outcome, 0, offsetof(struct qshm_outcome, path) + 1);

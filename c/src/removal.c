@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../qshm.h"
+#include "bell.h"
 #include "file.h"
 #include "layout.h"
 #include "liveness.h"
@@ -44,6 +45,9 @@ int qshm__remove(const struct qshm__directory *directory, const char *name, bool
             failure->pid = qshm__os_range_holder(file.device, file.inode, guarded == 1 ? QSHM_RANGE_P : QSHM_RANGE_A,
                                                  guarded == 1 ? 1 : QSHM_IDS, 0);
         } else if (r == 1) {
+            if (used == 0) {
+                qshm__bells_discard(directory->fd, fd);
+            }
             int unlinked = qshm__os_unlink(directory->fd, name);
             r = unlinked == 0 || unlinked == -ENOENT ? 1 : qshm__fail_call(failure, "unlinkat", unlinked);
         }
@@ -78,6 +82,7 @@ static void sweep_file(const struct qshm__directory *directory, const char *name
         bool ours = r == 0 && (draft ? is_draft(fd, &file, &seen) : seen.layout != 0 && !seen.persistent);
         if (ours && qshm__file_is_named(directory->fd, name, &file, &ignored) == 1 &&
             qshm__anybody_attached(fd, &ignored) == 0) {
+            qshm__bells_discard(directory->fd, fd);
             qshm__os_unlink(directory->fd, name);
             qshm__trace("swept %s/%s: nobody who used it is alive", directory->path, name);
         }
@@ -113,7 +118,10 @@ void qshm__sweep(const struct qshm__directory *directory, const char *except)
     const char *name;
     while (size > 0 && looked < SWEEP_MOST &&
            (name = qshm__os_next_name(entries, (uint32_t)size, &offset, &position)) != NULL) {
-        if (is_sweepable(name) && strcmp(name, except) != 0) {
+        if (qshm__is_bell_name(name)) {
+            qshm__bell_sweep(directory->fd, name);
+            looked++;
+        } else if (is_sweepable(name) && strcmp(name, except) != 0) {
             sweep_file(directory, name);
             looked++;
         }

@@ -30,12 +30,14 @@
 #include <string.h>
 
 #include "../qshm.h"
+#include "bell.h"
 #include "fault.h"
 #include "file.h"
 #include "guard.h"
 #include "liveness.h"
 #include "lock.h"
 #include "removal.h"
+#include "semaphore.h"
 
 /* --- what stands at a name ---------------------------------------------------------------------------------------- */
 
@@ -80,6 +82,7 @@ static int settle_name(const struct qshm__directory *directory, const char *name
         }
         if (r == 0 && (existing->seen.layout != 0 || to_create)) {
             QSHM_POINT("dead");
+            qshm__bells_discard(directory->fd, existing->fd);
             r = qshm__os_unlink(directory->fd, name);
             if (r == 0 || r == -ENOENT) {
                 *recovered = *recovered || (existing->seen.layout != 0 && !existing->seen.clean);
@@ -165,6 +168,10 @@ static void write_header(struct qshm__control *control, const struct qshm__reque
     control->payload_size = request->size;
     control->attached = 1;
     control->birth = qshm__os_random();
+    control->value_capacity = request->value.largest;
+    memcpy(control->value_codec, request->value.codec, QSHM_CODEC_NAME);
+    control->permits_total = request->permits.initial;
+    control->permits_max = request->permits.max;
     control->key_size = request->key_size;
     memcpy(control->key, request->key, request->key_size < QSHM_STORED_KEY ? request->key_size : QSHM_STORED_KEY);
 }
@@ -303,7 +310,7 @@ static int check_size(const struct qshm__request *request, uint64_t found, struc
                       struct qshm__failure *failure)
 {
     result->size = found;
-    if (request->size != 0 && request->size != found) {
+    if (request->size != 0 && !request->any_size && request->size != found) {
         return qshm__fail_check(failure, QSHM_E_SIZE_MISMATCH, "has %llu bytes", (unsigned long long)found);
     }
     return 0;
@@ -473,6 +480,8 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         qshm__guard_release(attachment);
         qshm__lock_abandon(attachment, at_exit);
         QSHM_POINT("lock left");
+        qshm__semaphore_leave(attachment);
+        qshm__bell_close(attachment);
         double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;
         bool registered = qshm__registry_lock(attachment->fd, qshm__os_now() + patience, &ignored) == 0;
         if (!registered) { /* while our byte is held, nobody takes what the count says for the traces of a crash */
@@ -486,6 +495,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         } else if (!attachment->persistent && !qshm__guard_has_trace(attachment) &&
                    qshm__anybody_attached(attachment->fd, &ignored) == 0 &&
                    qshm__file_is_named(attachment->directory, attachment->name, &file, &ignored) == 1) {
+            qshm__bells_discard(attachment->directory, attachment->fd);
             qshm__os_unlink(attachment->directory, attachment->name);
             qshm__trace("removed %s: its last user detached", attachment->name);
         }
@@ -498,6 +508,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
     if (attachment->id == 0) {
         qshm__os_unlock_range(attachment->fd, QSHM_RANGE_B, QSHM_IDS);
     }
+    qshm__bell_forget(attachment);
     qshm__os_close(attachment->fd);
     qshm__os_close(attachment->directory);
     attachment->fd = attachment->directory = -1; /* the numbers may soon be somebody else's */

@@ -13,6 +13,14 @@
 struct qshm__request {
     uint32_t kind, how, mode;
     uint64_t size; /* of the payload; 0 with ATTACH: whatever is there */
+    bool any_size; /* what is there may have another size */
+    struct {
+        uint64_t largest;
+        char codec[QSHM_CODEC_NAME];
+    } value; /* of a segment that is created, as `permits` */
+    struct {
+        uint32_t initial, max;
+    } permits;
     const uint8_t *key;
     uint32_t key_size;
     char name[QSHM_NAME_CAPACITY];

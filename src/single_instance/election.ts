@@ -69,8 +69,13 @@ export class Candidate {
 
   /** Waits for the guard. Rejects with {@linkcode AlreadyRunningError} when time is up. */
   wait(wait: Wait): Promise<Elected> {
-    return poll(wait, (last) => {
-      if (!last) return this.#try(0);
+    return poll(wait, (last, again) => {
+      if (!last) {
+        const elected = this.#try(0);
+        this.#attachment?.bell.open();
+        this.#attachment?.bell.addListener(again);
+        return elected;
+      }
       const result = this.stand();
       if (result instanceof AlreadyRunningError) throw result;
       return result;
@@ -88,6 +93,7 @@ export class Candidate {
       const result = qshm_elect(attachment.handle("acquire"), patience, info, info.length, outcome);
       if (result === WON) {
         this.#attachment = undefined; // it is the guard's now
+        attachment.bell.close();
         const reclaimed = attachment.created && attachment.recovered;
         return { attachment, recovered: reclaimed || (outcomeFlags() & RECOVERED) !== 0 };
       }

@@ -7,7 +7,7 @@
 import { runtime } from "../../ffi/load.ts";
 import type { Attachment } from "../attachment.ts";
 import { AlreadyRunningError, BusyError, NotRunningError, QshmError } from "../errors.ts";
-import type { PlaceOptions } from "../shared_memory.ts";
+import type { PlaceOptions } from "../life.ts";
 import { checkMode, checkOptions, encodeDirectory, encodeKey } from "../validate.ts";
 import { checkWait, poll, type WaitOptions } from "../wait.ts";
 import { Candidate, type Elected, type ElectionRequest } from "./election.ts";

@@ -54,8 +54,12 @@ export const inspection: Suite = {
           "lockOwner",
           "path",
           "persistent",
+          "revision",
+          "semaphore",
           "size",
           "state",
+          "value",
+          "waiting",
         ]);
         assert.equal(info.kind, "memory");
         assert.equal(info.key, memory.key);
