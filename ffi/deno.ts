@@ -75,7 +75,7 @@ export const deno: Adapter = {
     import(name).then((net: Net) => {
       close = listenByNet(net, fd, ring, broken);
       if (closed) close();
-    });
+    }, broken);
     return () => {
       closed = true;
       close?.();

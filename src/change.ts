@@ -25,6 +25,12 @@ const HOT_TIME = 1;
 
 const CHANGED = 1;
 
+let processors: number | undefined; // asking costs a system call in Node
+
+function hasManyProcessors(): boolean {
+  return (processors ??= navigator.hardwareConcurrency) > 1;
+}
+
 interface Waiter {
   /** Looks; settles the promise and gives `true` if there is something to see. */
   readonly look: () => boolean;
@@ -126,7 +132,7 @@ export class Changes {
   }
 
   #sleep(): void {
-    if (performance.now() - this.#lastChange < HOT_TIME && navigator.hardwareConcurrency > 1) {
+    if (performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors()) {
       this.#stopTimer();
       if (this.#hotTurns === 0) runtime().nextTurn(() => this.#hotTurn());
       this.#hotTurns = HOT_TURNS;

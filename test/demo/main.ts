@@ -18,8 +18,8 @@ interface Program {
   kill(): Promise<void>;
 }
 
-function start(runtime: RuntimeName, program: string): Program {
-  const { command, args } = commandOf(runtime, new URL(program, import.meta.url).pathname);
+function start(runtime: RuntimeName, program: string, ...parameters: string[]): Program {
+  const { command, args } = commandOf(runtime, new URL(program, import.meta.url).pathname, parameters);
   const child = spawn(command, [...args], {
     env: { ...process.env, QSHM_DIRECTORY: directory.path },
     stdio: ["pipe", "pipe", "inherit"],
@@ -86,6 +86,27 @@ report("Bun", await waiter.line(), `waits for process ${owner.child.pid}`);
 await owner.kill();
 report("Deno is killed (kill -9); Bun", await waiter.line(), "has the lock, ownerDied: true");
 await waiter.end();
+const script = start("bun", "./progress.ts");
+report("A script in Bun", await script.line(), "has done 1 of 3");
+const status = start("deno", "./status.ts");
+report("A status command in Deno", await status.line(), "sees 1 of 3");
+script.child.stdin!.end("go on");
+report("The script goes on, and wakes it: it", await status.line(), "sees 3 of 3");
+await status.end();
+await script.end();
+
+const producer = start("node", "./produce.ts");
+report("A producer in Node", await producer.line(), "is ready");
+const consumer = start("bun", "./consume.ts", "40", "1");
+report("A consumer in Bun", await consumer.line(), "waits");
+producer.child.stdin!.write("go\n");
+report("100 items are made; the consumer", await consumer.line(), /^dealt with 40 and began one more, \d+ are left$/);
+await consumer.kill();
+const successor = start("deno", "./consume.ts", "60", "0");
+await successor.line();
+report("It is killed (kill -9); the next one, in Deno", await successor.line(), "dealt with 60, 0 are left");
+await successor.end();
+await producer.end();
 report("At the end", directory.entries().join() || "nothing is left", "nothing is left");
 
 process.exitCode = failed ? 1 : 0;
