@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Adapter, Address, Functions, Table } from "./native.ts";
+import type { Adapter, Address, Functions, Table, Timer } from "./native.ts";
 import { FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
@@ -17,6 +17,7 @@ interface DenoRuntime {
   args: readonly string[];
   exit(code: number): void;
   build: { os: string; arch: string };
+  refTimer(timer: number): void;
   unrefTimer(timer: number): void;
   errors: { NotCapable: new () => Error; PermissionDenied: new () => Error };
 }
@@ -58,10 +59,13 @@ export const deno: Adapter = {
     return `${os}-${architectures[arch] ?? arch}`;
   },
 
-  startTimer(f: () => void, ms: number, ref: boolean): () => void {
+  startTimer(f: () => void, ms: number, keepAlive: boolean): Timer {
     const timer = setTimeout(f, ms) as unknown as number;
-    if (!ref) runtime().unrefTimer(timer);
-    return () => clearTimeout(timer);
+    if (!keepAlive) runtime().unrefTimer(timer);
+    return {
+      cancel: () => clearTimeout(timer),
+      keepAlive: (keepAlive) => keepAlive ? runtime().refTimer(timer) : runtime().unrefTimer(timer),
+    };
   },
 
   nextTurn,

@@ -37,6 +37,14 @@ export type GroupName = keyof typeof SYMBOLS;
 /** The functions of a group of {@linkcode SYMBOLS}. */
 export type Group<G extends GroupName> = Functions<(typeof SYMBOLS)[G]>;
 
+/** A timer that runs. */
+export interface Timer {
+  /** Calls it off. */
+  cancel(): void;
+  /** Does it keep the process alive? */
+  keepAlive(keepAlive: boolean): void;
+}
+
 /** What an adapter provides: the translation of the above into one runtime's foreign function interface. */
 export interface Adapter {
   readonly name: "deno" | "bun" | "node";
@@ -46,8 +54,8 @@ export interface Adapter {
   view(address: Address, size: number): ArrayBuffer;
   /** The running platform, such as `"linux-x64"`, in Node's words. */
   platform(): string;
-  /** Calls `f` once after `ms`; gives what calls it off. Without `ref` it does not keep the process alive. */
-  startTimer(f: () => void, ms: number, ref: boolean): () => void;
+  /** Calls `f` once after `ms`. */
+  startTimer(f: () => void, ms: number, keepAlive: boolean): Timer;
   /** Calls `f` in the next turn of the event loop, after what is due in this one. */
   nextTurn(f: () => void): void;
   /** The kind of bell that {@linkcode Adapter.listen} takes: `enum qshm_bell`. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Timer } from "./native.ts";
+
 /** The part of Node's `process` that is used. */
 export interface Process {
   readonly platform: string;
@@ -30,8 +32,14 @@ export const SOCKET = 2;
 
 /** The part of Node's `net` that is used. */
 export interface Net {
-  Socket: new (options: { fd: number; readable: boolean; writable: boolean }) => {
-    on(event: "data" | "close" | "error", listener: () => void): void;
+  Socket: new (options: {
+    fd: number;
+    readable: boolean;
+    writable: boolean;
+    onread: { buffer: Uint8Array; callback: () => boolean };
+  }) => {
+    on(event: "close" | "error", listener: () => void): void;
+    read(size: number): void;
     unref(): void;
     destroy(): void;
   };
@@ -39,11 +47,17 @@ export interface Net {
 
 /** Listens to a FIFO by Node's `net`: no thread, and it can be told not to keep the process alive. */
 export function listenByNet({ Socket }: Net, fd: number, ring: () => void, broken: () => void): () => void {
-  const socket = new Socket({ fd, readable: true, writable: false });
   let closed = false;
-  socket.on("data", () => closed || ring());
+  const callback = (): boolean => {
+    if (!closed) ring();
+    return true; // go on
+  };
+  // One buffer for all that is read, which is thrown away: the stream would make a new one for each byte.
+  const onread = { buffer: new Uint8Array(4096), callback };
+  const socket = new Socket({ fd, readable: true, writable: false, onread });
   socket.on("error", () => {}); // then it closes
   socket.on("close", () => closed || broken());
+  socket.read(0);
   socket.unref();
   return () => {
     closed = true;
@@ -52,21 +66,27 @@ export function listenByNet({ Socket }: Net, fd: number, ring: () => void, broke
 }
 
 /** Node's timers, which unlike the web's can be told not to keep the process alive. */
-export interface Timers {
-  setTimeout(f: () => void, ms: number): { unref(): void };
+interface NodeTimers {
+  setTimeout(f: () => void, ms: number): { ref(): void; unref(): void };
   clearTimeout(timer: object): void;
   setImmediate(f: () => void): void;
 }
 
-/** Starts one of Node's timers; gives what calls it off. */
-export function startNodeTimer(f: () => void, ms: number, ref: boolean): () => void {
-  const { setTimeout, clearTimeout } = globalThis as unknown as Timers;
-  const timer = setTimeout(f, ms);
-  if (!ref) timer.unref();
-  return () => clearTimeout(timer);
+function timers(): NodeTimers {
+  return globalThis as unknown as NodeTimers;
+}
+
+/** Starts one of Node's timers. */
+export function startNodeTimer(f: () => void, ms: number, keepAlive: boolean): Timer {
+  const timer = timers().setTimeout(f, ms);
+  if (!keepAlive) timer.unref();
+  return {
+    cancel: () => timers().clearTimeout(timer),
+    keepAlive: (keepAlive) => keepAlive ? timer.ref() : timer.unref(),
+  };
 }
 
 /** Calls `f` in the next turn of the event loop. */
 export function nextTurn(f: () => void): void {
-  (globalThis as unknown as Timers).setImmediate(f);
+  timers().setImmediate(f);
 }

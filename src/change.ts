@@ -9,6 +9,7 @@
  */
 
 import { runtime } from "../ffi/load.ts";
+import { Alarm } from "./alarm.ts";
 import type { Attachment } from "./attachment.ts";
 import { changeFunctions } from "./bell.ts";
 import { timeoutError } from "./errors.ts";
@@ -45,7 +46,7 @@ export class Changes {
   readonly #attachment: Attachment;
   readonly #waiters = new Set<Waiter>();
   readonly #onRing = (): void => this.#turn();
-  #cancelTimer: (() => void) | undefined;
+  readonly #alarm = new Alarm(() => this.#turn());
   #lastChange = -Infinity;
   #hotTurns = 0; // that are left; 0: asleep
   #isClosed = false;
@@ -87,6 +88,7 @@ export class Changes {
     this.#isClosed = true;
     const reason = this.#closedError();
     for (const waiter of [...this.#waiters]) this.#settle(waiter, () => waiter.reject(reason));
+    this.#alarm.close();
   }
 
   #closedError(): DOMException {
@@ -97,15 +99,10 @@ export class Changes {
     this.#waiters.delete(waiter);
     if (this.#waiters.size === 0) {
       this.#attachment.bell.removeListener(this.#onRing);
-      this.#stopTimer();
+      this.#alarm.clear();
     }
     waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);
     how();
-  }
-
-  #stopTimer(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
   }
 
   /** Looks for all. */
@@ -133,7 +130,7 @@ export class Changes {
 
   #sleep(): void {
     if (performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors()) {
-      this.#stopTimer();
+      this.#alarm.clear();
       if (this.#hotTurns === 0) runtime().nextTurn(() => this.#hotTurn());
       this.#hotTurns = HOT_TURNS;
     } else if (this.#hotTurns === 0) {
@@ -158,15 +155,18 @@ export class Changes {
       if (this.#look()) this.#lastChange = performance.now();
       if (this.#waiters.size === 0) return;
       if (hasBell && qshm_expect_change(handle, revision) === CHANGED) continue;
-      this.#startTimer(hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
+      this.#setAlarm(hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
       return;
     }
   }
 
-  #startTimer(ms: number): void {
-    this.#stopTimer();
-    const waiters = [...this.#waiters];
-    const due = Math.min(ms, ...waiters.map(({ deadline }) => deadline - performance.now()));
-    this.#cancelTimer = runtime().startTimer(() => this.#turn(), Math.max(due, 0), waiters.some(({ wait }) => wait.ref));
+  #setAlarm(ms: number): void {
+    let due = performance.now() + ms;
+    let keepAlive = false;
+    for (const { deadline, wait } of this.#waiters) {
+      due = Math.min(due, deadline);
+      keepAlive ||= wait.ref;
+    }
+    this.#alarm.set(due, keepAlive);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { runtime } from "../ffi/load.ts";
+import type { Timer } from "../ffi/native.ts";
 import { checkBoolean, checkOptions, checkTimeout } from "./validate.ts";
 
 /** How an asynchronous call waits. */
@@ -61,25 +62,25 @@ export function poll<T>(
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const deadline = performance.now() + timeout;
-  let cancelTimer: (() => void) | undefined;
+  let timer: Timer | undefined;
   let isSettled = false;
   const settle = (how: () => void): void => {
     isSettled = true;
-    cancelTimer?.();
+    timer?.cancel();
     signal?.removeEventListener("abort", onAbort);
     how();
   };
   const onAbort = (): void => settle(() => reject(signal?.reason));
   const turn = (): void => {
     if (isSettled) return;
-    cancelTimer?.();
+    timer?.cancel();
     try {
       const now = performance.now();
       const found = look(now >= deadline, turn);
       if (found !== undefined) return settle(() => resolve(found));
       // With jitter, so that many who wait do not walk in step.
       const pause = Math.min(INTERVAL * (0.5 + Math.random()), Math.max(deadline - now, 0));
-      cancelTimer = runtime().startTimer(turn, pause, ref);
+      timer = runtime().startTimer(turn, pause, ref);
     } catch (error) {
       settle(() => reject(error));
     }

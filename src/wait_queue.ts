@@ -9,6 +9,7 @@
  */
 
 import { runtime } from "../ffi/load.ts";
+import type { Timer } from "../ffi/native.ts";
 import type { Attachment } from "./attachment.ts";
 import { timeoutError } from "./errors.ts";
 import type { Wait } from "./wait.ts";
@@ -45,7 +46,7 @@ export class WaitQueue<Request, Result> {
   readonly #source: Source<Request, Result>;
   readonly #waiters: Waiter<Request, Result>[] = [];
   readonly #onRing = (): void => this.#turn();
-  #cancelTimer: (() => void) | undefined;
+  #timer: Timer | undefined;
   #interval = FIRST_INTERVAL;
   #nearestDeadline = Infinity;
 
@@ -119,8 +120,8 @@ export class WaitQueue<Request, Result> {
     this.#interval = Math.min(this.#interval * 1.5, SLOWEST_INTERVAL);
     const due = Math.min(this.#nearestDeadline, now + interval);
     const ref = this.#waiters.some(({ wait }) => wait.ref);
-    this.#cancelTimer?.();
-    this.#cancelTimer = runtime().startTimer(() => this.#turn(), Math.max(due - now, 0), ref);
+    this.#timer?.cancel();
+    this.#timer = runtime().startTimer(() => this.#turn(), Math.max(due - now, 0), ref);
   }
 
   #rejectExpired(now: number): void {
@@ -143,8 +144,8 @@ export class WaitQueue<Request, Result> {
 
   #settle(waiter: Waiter<Request, Result>, how: () => void): void {
     if (this.isEmpty) {
-      this.#cancelTimer?.();
-      this.#cancelTimer = undefined;
+      this.#timer?.cancel();
+      this.#timer = undefined;
       this.#attachment.bell.removeListener(this.#onRing);
     }
     waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);

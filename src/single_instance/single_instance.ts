@@ -5,6 +5,7 @@
  */
 
 import { runtime } from "../../ffi/load.ts";
+import type { Timer } from "../../ffi/native.ts";
 import type { Attachment } from "../attachment.ts";
 import { AlreadyRunningError, BusyError, NotRunningError, QshmError } from "../errors.ts";
 import type { PlaceOptions } from "../life.ts";
@@ -61,7 +62,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   readonly #name: string;
   readonly #attachment: Attachment;
   #lost: AbortController | undefined;
-  #cancelLook: (() => void) | undefined;
+  #nextLook: Timer | undefined;
 
   static {
     attachmentOf = (instance: SingleInstance, operation: string): Attachment => {
@@ -204,7 +205,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
 
   /** Lets others hold it. Doing so again is nothing. */
   release(): void {
-    this.#cancelLook?.();
+    this.#nextLook?.cancel();
     this.#attachment.detach();
   }
 
@@ -230,7 +231,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
         ),
       );
     } else {
-      this.#cancelLook = runtime().startTimer(() => this.#look(), LOOK_INTERVAL, false);
+      this.#nextLook = runtime().startTimer(() => this.#look(), LOOK_INTERVAL, false);
     }
   }
 }

@@ -700,7 +700,7 @@ const GUARD: Defect[] = [
     name: "guard-wait-goes-on",
     what: "an aborted wait goes on, and takes the guard for nobody",
     file: "src/wait.ts",
-    find: `    cancelTimer?.();
+    find: `    timer?.cancel();
     signal`,
     replace: `    signal`,
     test: inNode("guard waits", "an abort rejects a wait with the signal's reason in the same turn, and it has left in the same turn too"),
