@@ -79,7 +79,7 @@ export const deno: Adapter = {
     import(name).then((net: Net) => {
       close = listenByNet(net, fd, ring, broken);
       if (closed) close();
-    }, broken);
+    }).catch(() => closed || broken());
     return () => {
       closed = true;
       close?.();

@@ -54,8 +54,19 @@ export class Bell {
       this.#retryAt = now + RETRY;
       return false;
     }
-    this.#close = listen(fd, () => this.#ring(), () => this.#broken());
-    return true;
+    let isOpening = true;
+    let isBroken = false;
+    try {
+      this.#close = listen(fd, () => this.#ring(), () => {
+        isBroken = true;
+        if (!isOpening) this.#broken();
+      });
+    } catch {
+      isBroken = true; // something else was put in its place
+    }
+    isOpening = false;
+    if (isBroken) this.#giveUp();
+    return !isBroken;
   }
 
   /** Closes it; another wait opens a new one. */
@@ -66,14 +77,20 @@ export class Bell {
     this.#close = undefined;
   }
 
+  #giveUp(): void {
+    this.#retryAt = performance.now() + RETRY;
+    changeFunctions().qshm_bell_close(this.#handle());
+    this.#close?.();
+    this.#close = undefined;
+  }
+
   #ring(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 
   /** Somebody has broken it. */
   #broken(): void {
-    this.close();
-    this.#retryAt = performance.now() + RETRY;
+    this.#giveUp();
     this.#ring();
   }
 }

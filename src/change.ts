@@ -50,6 +50,9 @@ export class Changes {
   #lastChange = -Infinity;
   #hotTurns = 0; // that are left; 0: asleep
   #isClosed = false;
+  /** Is the bell armed, with nothing seen since? */
+  #isAsleep = false;
+  #nextLook = Infinity;
 
   constructor(attachment: Attachment) {
     this.#attachment = attachment;
@@ -73,13 +76,14 @@ export class Changes {
       reject,
       onAbort: () => {
         this.#settle(waiter, () => reject(wait.signal?.reason));
-        if (this.#waiters.size > 0) this.#sleep(); // perhaps none is left that keeps the process alive
+        this.#setAlarm(); // perhaps none is left that keeps the process alive
       },
     };
     wait.signal?.addEventListener("abort", waiter.onAbort, { once: true });
     if (this.#waiters.size === 0) this.#attachment.bell.addListener(this.#onRing);
     this.#waiters.add(waiter);
-    this.#sleep();
+    if (this.#isAsleep) this.#setAlarm(); // it has looked after the bell was armed
+    else this.#sleep();
     return promise;
   }
 
@@ -99,6 +103,7 @@ export class Changes {
     this.#waiters.delete(waiter);
     if (this.#waiters.size === 0) {
       this.#attachment.bell.removeListener(this.#onRing);
+      this.#isAsleep = false;
       this.#alarm.clear();
     }
     waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);
@@ -107,6 +112,7 @@ export class Changes {
 
   /** Looks for all. */
   #turn(): void {
+    this.#isAsleep = false;
     if (this.#look()) this.#lastChange = performance.now();
     if (this.#waiters.size > 0) this.#sleep();
   }
@@ -129,13 +135,18 @@ export class Changes {
   }
 
   #sleep(): void {
-    if (performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors()) {
+    if (performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors() && this.#keepsAlive()) {
       this.#alarm.clear();
       if (this.#hotTurns === 0) runtime().nextTurn(() => this.#hotTurn());
       this.#hotTurns = HOT_TURNS;
     } else if (this.#hotTurns === 0) {
       this.#arm();
     }
+  }
+
+  #keepsAlive(): boolean {
+    for (const { wait } of this.#waiters) if (wait.ref) return true;
+    return false;
   }
 
   #hotTurn(): void {
@@ -155,13 +166,17 @@ export class Changes {
       if (this.#look()) this.#lastChange = performance.now();
       if (this.#waiters.size === 0) return;
       if (hasBell && qshm_expect_change(handle, revision) === CHANGED) continue;
-      this.#setAlarm(hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
+      this.#isAsleep = true;
+      this.#nextLook = performance.now() + (hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
+      this.#setAlarm();
       return;
     }
   }
 
-  #setAlarm(ms: number): void {
-    let due = performance.now() + ms;
+  /** At the next look, or when somebody's time is up. */
+  #setAlarm(): void {
+    if (this.#waiters.size === 0 || !this.#isAsleep) return;
+    let due = this.#nextLook;
     let keepAlive = false;
     for (const { deadline, wait } of this.#waiters) {
       due = Math.min(due, deadline);

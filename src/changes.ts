@@ -4,6 +4,7 @@
  * @module
  */
 
+import { runtime } from "../ffi/load.ts";
 import type { Changes } from "./change.ts";
 import { checkBoolean, checkOptions } from "./validate.ts";
 import { checkWait } from "./wait.ts";
@@ -17,6 +18,9 @@ export interface ChangesOptions {
   /** Does a pending iteration keep the process alive? Default: `true`. */
   ref?: boolean;
 }
+
+/** Changes after which the event loop gets its turn: with a fast writer there is always one more. */
+const TURN = 64;
 
 const OPTIONS = ["signal", "initial", "ref"] as const;
 
@@ -51,10 +55,12 @@ export function follow<T>(
     return found;
   };
   let last: Promise<unknown> = Promise.resolve();
+  let taken = 0;
 
   async function next(): Promise<IteratorResult<T>> {
     const done = { done: true, value: undefined } as const;
     if (ending.signal.aborted) return done;
+    if (++taken % TURN === 0) await new Promise<void>((resolve) => runtime().nextTurn(resolve));
     try {
       const { value } = await changes.wait(look, { timeout: Infinity, signal: ending.signal, ref: keepsAlive });
       return { done: false, value };

@@ -4,16 +4,16 @@
  * @module
  */
 
-import { native } from "../ffi/load.ts";
+import { native, runtime } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
 import { Attachment } from "./attachment.ts";
 import { changeFunctions } from "./bell.ts";
 import { Changes } from "./change.ts";
 import { type ChangesOptions, follow } from "./changes.ts";
 import { type Codec, json } from "./codec.ts";
-import { MessageTooLargeError, NotFoundError, withLibrary } from "./errors.ts";
+import { LockError, MessageTooLargeError, NotFoundError, timeoutError, withLibrary } from "./errors.ts";
 import { checkLife, type Life, LIFE_OPTIONS, type LifeOptions, type PlaceOptions, undefinedFor } from "./life.ts";
-import { LockQueue } from "./lock.ts";
+import { type Lock, LockQueue } from "./lock.ts";
 import { outcome } from "./outcome.ts";
 import { PROCESS_SIZE, type ProcessInfo, readProcess } from "./process_info.ts";
 import { checkBytes, checkInteger, checkOptions, describe } from "./validate.ts";
@@ -256,15 +256,20 @@ export class SharedValue<T> implements Disposable {
    */
   async update(f: (value: T | undefined) => T, options?: WaitOptions): Promise<T> {
     if (typeof f !== "function") throw new TypeError(`F must be a function: got ${describe(f)}`);
-    const turn = await this.#lock.lock(checkWait(options));
+    const wait = checkWait(options);
+    const deadline = performance.now() + wait.timeout;
+    const turn = await this.#lock.lock(wait);
     try {
       for (;;) {
         const seen = this.#read();
         const value = f(seen === undefined ? undefined : this.#codec.decode(seen.bytes));
         if (this.#write(this.#encode(value), seen?.sequence ?? 0)) return value;
+        await new Promise<void>((resolve) => runtime().nextTurn(resolve)); // somebody was faster
+        wait.signal?.throwIfAborted();
+        if (performance.now() > deadline) throw timeoutError(`an update of ${this.#attachment.subject}`, wait.timeout);
       }
     } finally {
-      turn.unlock();
+      endTurn(turn);
     }
   }
 
@@ -361,6 +366,15 @@ function openAttachment({ codec, maxSize, ...request }: OpenRequest): Attachment
     open: (how, mode, key, place) =>
       qshm_open_value(how, mode, maxSize, key, key.length, place, place.length, name, name.length, outcome),
   });
+}
+
+/** That a turn was taken away changes nothing: whoever sets a value compares. */
+function endTurn(turn: Lock): void {
+  try {
+    turn.unlock();
+  } catch (error) {
+    if (!(error instanceof LockError)) throw error;
+  }
 }
 
 function checkCodec<T>(codec: Codec<T> | undefined): Codec<T> {

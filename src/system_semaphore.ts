@@ -248,16 +248,20 @@ export class SystemSemaphore implements Disposable {
     const { qshm_revision, qshm_wait_change } = changeFunctions();
     const handle = this.#attachment.handle("acquire");
     const deadline = performance.now() + timeout;
-    for (;;) {
-      const revision = qshm_revision(handle);
-      const permit = this.#take(count, true);
-      if (permit !== undefined) return permit;
-      const left = deadline - performance.now();
-      if (left <= 0) {
-        library().qshm_withdraw(handle);
-        throw timeoutError(`permits of ${this.#attachment.subject}`, timeout);
+    try {
+      for (;;) {
+        const revision = qshm_revision(handle);
+        const permit = this.#take(count, true);
+        if (permit !== undefined) return permit;
+        const left = deadline - performance.now();
+        if (left <= 0) throw timeoutError(`permits of ${this.#attachment.subject}`, timeout);
+        qshm_wait_change(handle, revision, Math.min(left, LONGEST_SLEEP));
       }
-      qshm_wait_change(handle, revision, Math.min(left, LONGEST_SLEEP));
+    } catch (error) {
+      library().qshm_withdraw(handle);
+      throw error;
+    } finally {
+      this.#waiters.advance(); // tasks that wait lose the place that they had in common with this one
     }
   }
 
@@ -310,6 +314,7 @@ export class SystemSemaphore implements Disposable {
       const { qshm_consume, qshm_give_back } = library();
       const handle = this.#attachment.handle("release");
       this.#check(consume ? qshm_consume(handle, count) : qshm_give_back(handle, count), "release");
+      this.#waiters.advance();
     });
   }
 

@@ -97,25 +97,29 @@ export class WaitQueue<Request, Result> {
 
   /** One look at everything: is it to be had, is somebody's time up, when to look again? */
   #turn(): void {
-    const first = this.#waiters[0];
-    if (first === undefined || !this.#attachment.isAttached) return;
-    try {
-      const result = this.#source.isBlocked() ? undefined : this.#source.attempt(first.request);
-      if (result !== undefined) {
-        this.#waiters.shift();
-        this.#settle(first, () => first.resolve(result));
-      }
-    } catch (error) {
-      this.#waiters.shift();
-      this.#settle(first, () => first.reject(error));
-    }
+    while (this.#serveFirst()) { /* the next one may have its turn at once */ }
     const now = performance.now();
     this.#rejectExpired(now);
     this.#plan(now);
   }
 
+  /** Does the first get what it waits for, or an error? */
+  #serveFirst(): boolean {
+    const first = this.#waiters[0];
+    if (first === undefined || !this.#attachment.isAttached || this.#source.isBlocked()) return false;
+    try {
+      const result = this.#source.attempt(first.request);
+      if (result === undefined) return false;
+      this.#waiters.shift();
+      this.#settle(first, () => first.resolve(result));
+    } catch (error) {
+      this.#leave(first, error);
+    }
+    return true;
+  }
+
   #plan(now: number): void {
-    if (this.isEmpty) return;
+    if (this.isEmpty || !this.#attachment.isAttached) return;
     const interval = this.#source.isBlocked() ? IDLE_INTERVAL : this.#interval;
     this.#interval = Math.min(this.#interval * 1.5, SLOWEST_INTERVAL);
     const due = Math.min(this.#nearestDeadline, now + interval);
@@ -138,6 +142,7 @@ export class WaitQueue<Request, Result> {
     if (index < 0) return;
     this.#waiters.splice(index, 1);
     this.#settle(waiter, () => waiter.reject(reason));
+    if (!this.#attachment.isAttached) return; // the process is ending
     if (this.isEmpty) this.#source.cancel();
     else this.#plan(performance.now()); // perhaps none is left that keeps the process alive
   }

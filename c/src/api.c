@@ -190,6 +190,7 @@ static int32_t end(uint32_t handle, bool at_exit)
         return QSHM_E_HANDLE;
     }
     qshm__segment_leave(a, at_exit);
+    qshm__bell_forget(a);
     release_memory(a);
     if (a->neutralised) {
         return 1;
@@ -221,14 +222,17 @@ int32_t qshm_leave(uint32_t handle)
     return end(handle, true);
 }
 
-/* A thread that is still running may be inside the lock, or take it any moment, or do what its guard guards: its
- * attachments are left to the kernel, which frees them once no thread can run any more (tests:
- * "exit_keeps_the_locks_of_other_threads", "guard_of_another_thread_is_left_to_the_kernel"). */
+/* A thread that is still running may be inside the lock, or take it any moment, or do what its guard or its permits are
+ * for, or be setting a value: its attachments are left to the kernel, which frees them once no thread can run any more
+ * (tests: "exit_keeps_the_locks_of_other_threads", "guard_of_another_thread_is_left_to_the_kernel",
+ * "exit_keeps_the_permits_of_other_threads"). */
 static bool leave_each(struct qshm__attachment *a, const void *context)
 {
-    bool others_lock = (a->holding || a->guards || a->waiting_since != 0) && a->thread != *(const uintptr_t *)context;
-    if (!a->neutralised && !others_lock) {
-        atomic_store_explicit(&a->handle, 0, memory_order_release);
+    uint32_t handle = atomic_exchange(&a->handle, 0); /* from here on no call begins; one that has begun shows */
+    bool is_at_work = a->holding || a->guards || a->inside || a->waiting_since != 0;
+    if (a->neutralised || (is_at_work && a->thread != *(const uintptr_t *)context)) {
+        atomic_store(&a->handle, handle);
+    } else {
         qshm__segment_leave(a, true);
     }
     return false;

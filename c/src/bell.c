@@ -7,8 +7,8 @@
  * else: no thread stands between. Its entry in the table tells those who change something where to write one byte.
  *
  *   open    claim a free entry; write its nonce and kind; make the file `b.<nonce>`
- *   wait    arm: store a new generation; then look again at what is waited for; sleep, but not for ever
- *   ring    per armed entry: write one byte, then compare-and-swap the generation that was seen to 0
+ *   wait    arm: store a new generation and what news is waited for; then look again; sleep, but not for ever
+ *   ring    per entry that is armed for the news: write one byte, then compare-and-swap what was seen to 0
  *   close   disarm; remove the file; free the entry
  *
  * Invariants
@@ -74,7 +74,7 @@ static void reap(struct qshm__attachment *a, struct qshm__bell *bell, uint64_t s
     name_of(nonce, name);
     QSHM_POINT("bell dead");
     qshm__os_unlink(a->directory, name);
-    atomic_compare_exchange_strong(&bell->armed, &armed, 0); /* generations begin at random: never the next owner's */
+    atomic_compare_exchange_strong(&bell->armed, &armed, 0); /* generations begin at random: hardly the next owner's */
     atomic_compare_exchange_strong(&bell->state, &state, 0);
 }
 
@@ -145,21 +145,30 @@ void qshm__bell_close(struct qshm__attachment *a)
 
 /* --- waiting ------------------------------------------------------------------------------------------------------ */
 
-void qshm__bell_arm(struct qshm__attachment *a)
+enum { NEWS_BITS = 2, NEWS_MASK = (1 << NEWS_BITS) - 1 };
+
+void qshm__bell_arm(struct qshm__attachment *a, enum qshm__news news)
 {
-    if (a->bell == NULL) {
+    struct qshm__bell *bell = a->bell; /* once: another thread may be ending the process */
+    if (bell == NULL) {
         return;
     }
-    a->bell_generation = a->bell_generation == UINT32_MAX ? 1 : a->bell_generation + 1; /* never 0 */
-    atomic_store(&a->bell->armed, a->bell_generation);
+    a->bell_generation += 1 << NEWS_BITS;
+    uint32_t others = atomic_load(&bell->armed) & NEWS_MASK; /* taken down in between: one ring too many */
+    atomic_store(&bell->armed, (a->bell_generation & ~(uint32_t)NEWS_MASK) | others | news);
     QSHM_POINT("bell armed");
     atomic_thread_fence(memory_order_seq_cst); /* before any load of what is waited for, in whatever order it is made */
 }
 
-void qshm__bell_disarm(struct qshm__attachment *a)
+void qshm__bell_disarm(struct qshm__attachment *a, enum qshm__news news)
 {
-    if (a->bell != NULL) {
-        atomic_store(&a->bell->armed, 0);
+    struct qshm__bell *bell = a->bell;
+    uint32_t armed = bell == NULL ? 0 : atomic_load(&bell->armed);
+    while ((armed & news) != 0) {
+        uint32_t left = armed & ~(uint32_t)news;
+        if (atomic_compare_exchange_strong(&bell->armed, &armed, (left & NEWS_MASK) == 0 ? 0 : left)) {
+            return;
+        }
     }
 }
 
@@ -217,12 +226,18 @@ static int connect_to(const struct qshm__attachment *a, uint64_t nonce, uint32_t
     return fd;
 }
 
-static bool ring(struct qshm__attachment *a, uint32_t index, uint32_t kind)
+/* Is it our own want that it could not be rung? Then another may be able to. */
+static bool is_own_want(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS || r == -EACCES || r == -EPERM;
+}
+
+static int ring(struct qshm__attachment *a, uint32_t index, uint32_t kind)
 {
     uint64_t nonce = atomic_load(&a->control->bells[index].nonce);
     struct qshm__ringer *ringers = ringers_of(a);
     if (ringers == NULL) {
-        return false;
+        return -ENOMEM;
     }
     struct qshm__ringer *ringer = &ringers[index];
     if (ringer->fd < 0 || ringer->nonce != nonce) {
@@ -233,17 +248,17 @@ static bool ring(struct qshm__attachment *a, uint32_t index, uint32_t kind)
         ringer->nonce = nonce;
     }
     int r = ringer->fd < 0 ? ringer->fd : qshm__os_ring(ringer->fd, kind);
-    return r >= 0 || r == -EAGAIN; /* full: it rings already */
+    return r == -EAGAIN ? 0 : r; /* full: it rings already */
 }
 
-int qshm__bells_ring(struct qshm__attachment *a)
+int qshm__bells_ring(struct qshm__attachment *a, enum qshm__news news)
 {
     atomic_thread_fence(memory_order_seq_cst); /* behind the store of what was changed */
     int rung = 0;
     for (uint32_t i = 0; i < QSHM_BELLS; i++) {
         struct qshm__bell *bell = &a->control->bells[i];
         uint32_t armed = atomic_load_explicit(&bell->armed, memory_order_seq_cst);
-        if (armed == 0) {
+        if ((armed & news) == 0) {
             continue;
         }
         uint64_t state = atomic_load(&bell->state);
@@ -251,9 +266,14 @@ int qshm__bells_ring(struct qshm__attachment *a)
             reap(a, bell, state);
             continue;
         }
-        rung += state != 0 && ring(a, i, atomic_load(&bell->kind));
+        int r = state == 0 ? -ENOENT : ring(a, i, atomic_load(&bell->kind));
         QSHM_POINT("bell rung");
-        atomic_compare_exchange_strong(&bell->armed, &armed, 0);
+        if (is_own_want(r)) { /* stays armed (test: "bell_that_one_cannot_ring_stays_armed") */
+            rung++;
+        } else {
+            rung += r >= 0;
+            atomic_compare_exchange_strong(&bell->armed, &armed, 0);
+        }
     }
     return rung;
 }

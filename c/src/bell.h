@@ -16,12 +16,19 @@ int qshm__bell_open(struct qshm__attachment *a, uint32_t kind, struct qshm__fail
 /* Takes the bell out of the table and its file away; the descriptor stays with whoever listens to it. */
 void qshm__bell_close(struct qshm__attachment *a);
 
-/* From here on the next ring comes. The caller then looks again at what it waits for. Nothing if there is no bell. */
-void qshm__bell_arm(struct qshm__attachment *a);
-void qshm__bell_disarm(struct qshm__attachment *a);
+/* What a bell may be armed for. */
+enum qshm__news {
+    QSHM_NEWS_CHANGE = 1, /* the revision moved */
+    QSHM_NEWS_FREE = 2,   /* the lock, or the guard, is free */
+};
 
-/* Rings every armed bell of the segment; returns how many. */
-int qshm__bells_ring(struct qshm__attachment *a);
+/* From here on the next ring for such news comes. The caller then looks again at what it waits for. Nothing if there is
+ * no bell. */
+void qshm__bell_arm(struct qshm__attachment *a, enum qshm__news news);
+void qshm__bell_disarm(struct qshm__attachment *a, enum qshm__news news);
+
+/* Rings every bell of the segment that is armed for such news; returns how many. */
+int qshm__bells_ring(struct qshm__attachment *a, enum qshm__news news);
 
 /* Removes the files of all bells of a segment that nobody uses: `fd` is its file. */
 void qshm__bells_discard(int directory, int fd);

@@ -46,7 +46,7 @@ uint32_t qshm__change_revision(const struct qshm__attachment *a)
 static int wake(struct qshm__attachment *a)
 {
     int woken = qshm__os_wake(word_of(a), true);
-    return woken + qshm__bells_ring(a);
+    return woken + qshm__bells_ring(a, QSHM_NEWS_CHANGE);
 }
 
 void qshm__change_publish(struct qshm__attachment *a)
@@ -78,13 +78,13 @@ static bool announce(struct qshm__attachment *a, uint32_t since, uint32_t *word)
 
 int qshm__change_expect(struct qshm__attachment *a, uint32_t since)
 {
-    qshm__bell_arm(a);
+    qshm__bell_arm(a, QSHM_NEWS_CHANGE);
     uint32_t word;
     if (announce(a, since, &word)) {
         QSHM_POINT("waiting announced");
         return QSHM_ARMED;
     }
-    qshm__bell_disarm(a);
+    qshm__bell_disarm(a, QSHM_NEWS_CHANGE);
     return QSHM_CHANGED;
 }
 

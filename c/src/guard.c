@@ -126,7 +126,7 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
     }
     struct qshm__failure failure = {0};
     QSHM_POINT("attached to guard");
-    qshm__bell_arm(a);
+    qshm__bell_arm(a, QSHM_NEWS_FREE);
     int r = qshm__os_range_held(a->fd, QSHM_RANGE_P, 1, NULL);
     if (r < 0) {
         return qshm__outcome_finish(out, qshm__fail_call(&failure, "fcntl", r), &failure);
@@ -157,7 +157,7 @@ void qshm__guard_release(struct qshm__attachment *a)
     qshm__os_unlock_range(a->fd, QSHM_RANGE_P, 1);
     a->guards = false;
     QSHM_POINT("guard released");
-    qshm__bells_ring(a);
+    qshm__bells_ring(a, QSHM_NEWS_FREE);
     qshm__trace("released guard %s", a->name);
 }
 

@@ -118,6 +118,7 @@ struct qshm__attachment *qshm__handle_reserve(void)
         uint32_t generation = attachment->generation % (GENERATIONS - 1) + 1; /* never 0: a handle is positive */
         attachment->holding = false;
         attachment->guards = false;
+        attachment->inside = false;
         attachment->thread = 0;
         const size_t kept = offsetof(struct qshm__attachment, slot);
         memset((char *)attachment + kept, 0, sizeof *attachment - kept);

@@ -23,7 +23,8 @@ struct qshm__attachment {
     _Atomic uint32_t handle;  /* 0 = not published */
     _Atomic bool holding;     /* the lock, as far as is known here */
     _Atomic bool guards;      /* holds byte P, or is about to: guard.c */
-    _Atomic uintptr_t thread; /* that took the lock or the guard, or waits for the lock */
+    _Atomic bool inside;      /* sets a value, or has permits */
+    _Atomic uintptr_t thread; /* that took the lock, the guard or permits, waits for the lock, or sets the value */
 
     uint32_t slot, generation; /* from here on a reservation clears everything */
     bool reserved;             /* taken from the table, published or not */
@@ -49,8 +50,6 @@ struct qshm__attachment {
 
     struct qshm__bell *bell; /* in the control block; NULL: none. See bell.c */
     uint32_t bell_generation;
-    uint64_t ticket_seen; /* of another, that could take its permits, and since when (ms). See semaphore.c */
-    double ticket_seen_at;
     struct qshm__ringer *ringers; /* to the bells of others, made when the first is rung */
 };
 

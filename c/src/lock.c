@@ -176,7 +176,9 @@ int qshm__lock_try(struct qshm__attachment *a)
 static void wake(struct qshm__attachment *a, bool all)
 {
     qshm__os_wake(low_half(a), all);
-    qshm__bells_ring(a);
+    if (a->kind != QSHM_KIND_SEMAPHORE) { /* whose lock is internal: nobody waits for it in an event loop */
+        qshm__bells_ring(a, QSHM_NEWS_FREE);
+    }
 }
 
 /* The word that follows when `word` is given up: an offer to its heir, or free. */
@@ -255,7 +257,7 @@ int qshm__lock_poll(struct qshm__attachment *a)
         a->thread = qshm__os_thread();
         a->waiting_since = now;
     }
-    qshm__bell_arm(a);
+    qshm__bell_arm(a, QSHM_NEWS_FREE);
     uint64_t seen;
     return attempt(
         a, CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0) | (now - a->waiting_since > passed_over ? WANT_HEIR : 0),

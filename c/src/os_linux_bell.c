@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../qshm.h"
@@ -57,6 +58,43 @@ static int make_bound_socket(int directory, const char *name)
     return fd;
 }
 
+/* What stands at the name, if it is what was made there. */
+static int find_made(int directory, const char *name, uint32_t kind, int fd)
+{
+    struct stat there, made;
+    int place = result(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    int r = place < 0 ? place : result(fstat(place, &there));
+    if (r == 0 && kind == QSHM_BELL_FIFO) {
+        r = result(fstat(fd, &made));
+        r = r == 0 && made.st_ino == there.st_ino && S_ISFIFO(there.st_mode) ? r : -EPERM;
+    } else if (r == 0) { /* the descriptor of a socket is not its file's */
+        r = S_ISSOCK(there.st_mode) && there.st_uid == geteuid() ? 0 : -EPERM;
+    }
+    if (r < 0 && place >= 0) {
+        close(place);
+    }
+    return r < 0 ? r : place;
+}
+
+/* In a directory that a group may write, another may have put something else at the name, such as a link: so only what was
+ * made is changed (test: "bell_never_changes_another_file"). */
+static int give_access(int directory, const char *name, uint32_t kind, int fd, uint32_t mode, uint32_t gid)
+{
+    int place = find_made(directory, name, kind, fd);
+    if (place < 0) {
+        return place;
+    }
+    /* A bell that its group cannot ring is heard late, so a failure is none. */
+    if ((mode & 070) != 0 && fchownat(place, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0) {
+        mode &= 0700;
+    }
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place);
+    int r = result(fchmodat(AT_FDCWD, path, mode | 0600, 0));
+    close(place);
+    return r;
+}
+
 int qshm__os_make_bell(int directory, const char *name, uint32_t kind, uint32_t mode, uint32_t gid)
 {
     QSHM_CALL("make bell");
@@ -64,12 +102,7 @@ int qshm__os_make_bell(int directory, const char *name, uint32_t kind, uint32_t 
     if (fd < 0) {
         return fd;
     }
-    /* By name: the mode of a socket's descriptor is not that of its file. A bell that its group cannot ring is heard
-     * late, so a failure is none. */
-    if ((mode & 070) != 0 && fchownat(directory, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0) {
-        mode &= 0700;
-    }
-    int r = result(fchmodat(directory, name, mode | 0600, 0));
+    int r = give_access(directory, name, kind, fd, mode, gid);
     if (r < 0) {
         close(fd);
         return r;
@@ -135,17 +168,21 @@ int qshm__os_ring(int fd, uint32_t kind)
     return result(kind == QSHM_BELL_FIFO ? write(fd, &byte, 1) : send(fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+/* s: a bell that was made just now may not be listened to yet. */
+static const time_t new_for = 10;
+
 bool qshm__os_is_deserted_bell(int directory, const char *name)
 {
     struct stat found;
-    if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) < 0 || found.st_uid != geteuid()) {
+    if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) < 0 || found.st_uid != geteuid() ||
+        time(NULL) - found.st_ctim.tv_sec < new_for) {
         return false;
     }
     int fd = -1;
     int r = 0;
     if (S_ISFIFO(found.st_mode)) {
         fd = openat(directory, name, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-        r = fd < 0 ? -errno : 0; /* one that is made and not yet opened: its maker finds out, and goes without */
+        r = fd < 0 ? -errno : 0;
     } else if (S_ISSOCK(found.st_mode)) {
         struct qshm__stat ignored;
         fd = reach_socket(directory, name, &ignored);

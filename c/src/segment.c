@@ -265,6 +265,8 @@ static int create(struct qshm__attachment *attachment, struct qshm__directory *d
                 return r;
             }
             built = true;
+            directory->deadline =
+                qshm__os_now() + QSHM_PATIENCE; /* reserving memory took its time, and waited for nobody */
         }
         QSHM_POINT("built");
         r = qshm__os_publish(directory->fd, &draft, request->name);
@@ -508,7 +510,6 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
     if (attachment->id == 0) {
         qshm__os_unlock_range(attachment->fd, QSHM_RANGE_B, QSHM_IDS);
     }
-    qshm__bell_forget(attachment);
     qshm__os_close(attachment->fd);
     qshm__os_close(attachment->directory);
     attachment->fd = attachment->directory = -1; /* the numbers may soon be somebody else's */

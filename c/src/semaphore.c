@@ -14,8 +14,7 @@
  *  - Permits are taken, and records of the dead cleared, only while holding the segment's lock: what was added up stays
  *    true until the addition. Giving back and adding take no lock, and can only make more of them free.
  *  - Whoever waits for more gets its turn: while a ticket is older, nobody takes past it (test:
- *    "semaphore_large_request_is_served"). One whose permits are there, and that has not taken them for 20 ms, is
- *    stopped or dead, and is passed over.
+ *    "semaphore_large_request_is_served"), as long as its owner goes on trying. Whether it does stands in the ticket.
  *  - Consumed: the total goes down before the record does. Killed between the two, the record is cleared later, and the
  *    sum is right; in between it reads too low, never too high (point "total lowered").
  *
@@ -34,7 +33,11 @@
 #include "os.h"
 #include "outcome.h"
 
-static const double passed_over = 20; /* ms that the first in the queue has to take what it waits for */
+static const double loses_turn = 20;    /* ms without a try, while what it waits for is there */
+static const double loses_place = 1000; /* ms without a try */
+static const double short_patience = 5; /* ms, of one that will try again */
+
+enum { MOST_LOOKS = 3 }; /* at changes that come while one looks; then the next try is in a few milliseconds */
 
 static struct qshm__semaphore_part *part_of(const struct qshm__attachment *a)
 {
@@ -60,10 +63,17 @@ static int64_t held(const struct qshm__attachment *a)
     return sum;
 }
 
+/* Whatever stands there: at most as many as there may be. */
+static int64_t total(const struct qshm__attachment *a)
+{
+    int64_t said = atomic_load(&a->control->permits_total);
+    return said < -INT32_MAX ? -INT32_MAX : said > INT32_MAX ? INT32_MAX : said;
+}
+
 static int64_t free_permits(const struct qshm__attachment *a)
 {
     int64_t sum = held(a); /* first: a total that is raised or lowered meanwhile errs to the low side */
-    return atomic_load(&a->control->permits_total) - sum;
+    return total(a) - sum;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------ */
@@ -119,44 +129,72 @@ static struct qshm__ticket *find_ticket(const struct qshm__attachment *a, uint32
     return NULL;
 }
 
-/* The oldest ticket of another, older than ours. */
-static struct qshm__ticket *find_older(const struct qshm__attachment *a, const struct qshm__ticket *mine)
+/* A ticket's number: { place:32, time of its owner's last try (ms):32 }. */
+static uint64_t number_of(uint32_t place)
+{
+    return (uint64_t)place << 32 | (uint32_t)(uint64_t)qshm__os_now();
+}
+
+static uint32_t place_of(const struct qshm__ticket *ticket)
+{
+    return (uint32_t)(atomic_load(&ticket->number) >> 32);
+}
+
+static bool is_before(uint32_t place, uint32_t other)
+{
+    return (int32_t)(place - other) < 0;
+}
+
+static double silent_for(const struct qshm__ticket *ticket)
+{
+    return (double)(int32_t)((uint32_t)(uint64_t)qshm__os_now() - (uint32_t)atomic_load(&ticket->number));
+}
+
+/* The oldest ticket behind `after` (NULL: of all), if it is older than ours. */
+static struct qshm__ticket *find_older(const struct qshm__attachment *a, const struct qshm__ticket *mine,
+                                       const uint32_t *after)
 {
     struct qshm__ticket *oldest = NULL;
     for (unsigned i = 0; i < QSHM_PERMIT_RECORDS; i++) {
         struct qshm__ticket *ticket = &part_of(a)->ticket[i];
-        uint64_t number = atomic_load(&ticket->number);
-        if (atomic_load(&ticket->claim) == 0 || ticket == mine ||
-            (mine != NULL && number > atomic_load(&mine->number))) {
-            continue;
-        }
-        if (oldest == NULL || number < atomic_load(&oldest->number)) {
+        uint32_t place = place_of(ticket);
+        if (atomic_load(&ticket->claim) != 0 && ticket != mine && (mine == NULL || is_before(place, place_of(mine))) &&
+            (after == NULL || is_before(*after, place)) && (oldest == NULL || is_before(place, place_of(oldest)))) {
             oldest = ticket;
         }
     }
     return oldest;
 }
 
-/* Could it take, and has not for a while? */
-static bool is_passed_over(struct qshm__attachment *a, const struct qshm__ticket *ticket, int64_t free)
+/* One that is dead, or has not tried for a second, loses its place: its process is stopped, or its thread gone. One that
+ * could take and has not tried for a while only loses its turn (test: "semaphore_stopped_ticket_blocks_nobody"). */
+static bool is_passed_over(struct qshm__attachment *a, struct qshm__ticket *ticket)
 {
-    uint64_t number = atomic_load(&ticket->number);
-    if (free < (int64_t)(uint32_t)atomic_load(&ticket->claim)) {
-        a->ticket_seen = 0;
-        return false;
+    uint64_t claim = atomic_load(&ticket->claim);
+    double silence = silent_for(ticket);
+    if (silence > loses_place || !qshm__is_alive(a->fd, a->id, id_of(claim))) {
+        QSHM_POINT("ticket of a silent one");
+        atomic_compare_exchange_strong(&ticket->claim, &claim, 0);
+        return true;
     }
-    if (a->ticket_seen != number) {
-        a->ticket_seen = number;
-        a->ticket_seen_at = qshm__os_now();
-    }
-    return qshm__os_now() - a->ticket_seen_at > passed_over;
+    return silence > loses_turn && free_permits(a) >= (int64_t)(uint32_t)claim;
 }
 
 static bool may_take(struct qshm__attachment *a, const struct qshm__ticket *mine, uint32_t count)
 {
-    int64_t free = free_permits(a);
-    const struct qshm__ticket *older = find_older(a, mine);
-    return free >= count && (older == NULL || is_passed_over(a, older, free));
+    uint32_t after;
+    struct qshm__ticket *older = find_older(a, mine, NULL);
+    while (older != NULL) {
+        after = place_of(older);
+        if (!is_passed_over(a, older)) {
+            return false;
+        }
+        older = find_older(a, mine, &after);
+    }
+    if (free_permits(a) < count) {
+        reap(a); /* only those whose turn it is ask the kernel for all others */
+    }
+    return free_permits(a) >= count;
 }
 
 static int queue_up(struct qshm__attachment *a, struct qshm__ticket *mine, uint32_t count)
@@ -166,7 +204,9 @@ static int queue_up(struct qshm__attachment *a, struct qshm__ticket *mine, uint3
         if (mine == NULL) {
             return QSHM_E_RESOURCES;
         }
-        atomic_store(&mine->number, atomic_fetch_add(&a->control->next_ticket, 1) + 1);
+        atomic_store(&mine->number, number_of((uint32_t)atomic_fetch_add(&a->control->next_ticket, 1)));
+    } else {
+        atomic_store(&mine->number, number_of(place_of(mine)));
     }
     atomic_store(&mine->claim, entry(a->id, count));
     QSHM_POINT("queued");
@@ -179,10 +219,7 @@ static int acquire_locked(struct qshm__attachment *a, uint32_t count, bool queue
 {
     struct qshm__ticket *mine = find_ticket(a, a->id);
     if (!may_take(a, mine, count)) {
-        reap(a);
-        if (!may_take(a, mine, count)) {
-            return queue ? queue_up(a, mine, count) : QSHM_PERMITS_REFUSED;
-        }
+        return queue ? queue_up(a, mine, count) : QSHM_PERMITS_REFUSED;
     }
     _Atomic uint64_t *record = claim_record(a);
     if (record == NULL) {
@@ -193,6 +230,7 @@ static int acquire_locked(struct qshm__attachment *a, uint32_t count, bool queue
         return QSHM_E_RESOURCES;
     }
     QSHM_POINT("permits free");
+    a->inside = true;
     atomic_store(record, entry(a->id, (uint32_t)atomic_load(record) + count));
     QSHM_POINT("permits taken");
     if (mine != NULL) {
@@ -201,11 +239,11 @@ static int acquire_locked(struct qshm__attachment *a, uint32_t count, bool queue
     return QSHM_PERMITS_TAKEN;
 }
 
-int qshm__semaphore_acquire(struct qshm__attachment *a, uint32_t count, bool queue)
+static int acquire_once(struct qshm__attachment *a, uint32_t count, bool queue)
 {
-    int r = qshm__lock_wait(a, QSHM_PATIENCE);
+    int r = qshm__lock_wait(a, queue ? short_patience : QSHM_PATIENCE);
     if (r <= 0) {
-        return r == 0 ? QSHM_E_BUSY : r;
+        return r < 0 ? r : queue ? QSHM_PERMITS_REFUSED : QSHM_E_BUSY;
     }
     bool was_queued = find_ticket(a, a->id) != NULL;
     r = acquire_locked(a, count, queue);
@@ -216,11 +254,24 @@ int qshm__semaphore_acquire(struct qshm__attachment *a, uint32_t count, bool que
     return r;
 }
 
+/* With a bell, a refusal leaves it armed; what changes while it is being armed is looked at here. */
+int qshm__semaphore_acquire(struct qshm__attachment *a, uint32_t count, bool queue)
+{
+    for (int looks = 1;; looks++) {
+        uint32_t revision = qshm__change_revision(a);
+        int r = acquire_once(a, count, queue);
+        if (r != QSHM_PERMITS_REFUSED || !queue || a->bell == NULL || looks == MOST_LOOKS ||
+            qshm__change_expect(a, revision) == QSHM_ARMED) {
+            return r;
+        }
+    }
+}
+
 void qshm__semaphore_withdraw(struct qshm__attachment *a)
 {
     struct qshm__ticket *mine = find_ticket(a, a->id);
-    if (mine != NULL) {
-        atomic_store(&mine->claim, 0);
+    uint64_t claim = mine == NULL ? 0 : atomic_load(&mine->claim);
+    if (id_of(claim) == a->id && atomic_compare_exchange_strong(&mine->claim, &claim, 0)) {
         QSHM_POINT("withdrawn");
         qshm__change_publish(a);
     }
@@ -234,6 +285,7 @@ int qshm__semaphore_return(struct qshm__attachment *a, uint32_t count)
     }
     uint32_t left = (uint32_t)atomic_load(record) - count; /* only we change it, as long as we live */
     atomic_store(record, left == 0 ? 0 : entry(a->id, left));
+    a->inside = left != 0;
     QSHM_POINT("permits returned");
     qshm__change_publish(a);
     return 0;
@@ -249,17 +301,18 @@ int qshm__semaphore_forget(struct qshm__attachment *a, uint32_t count)
     QSHM_POINT("total lowered");
     uint32_t left = (uint32_t)atomic_load(record) - count;
     atomic_store(record, left == 0 ? 0 : entry(a->id, left));
+    a->inside = left != 0;
     return 0;
 }
 
 int qshm__semaphore_post(struct qshm__attachment *a, uint32_t count)
 {
-    int64_t total = atomic_load(&a->control->permits_total);
+    int64_t now = atomic_load(&a->control->permits_total);
     do {
-        if (total + count > (int64_t)a->control->permits_max) {
+        if (now > INT32_MAX || now + count > (int64_t)a->control->permits_max) {
             return QSHM_E_ARGUMENT;
         }
-    } while (!atomic_compare_exchange_strong(&a->control->permits_total, &total, total + count));
+    } while (!atomic_compare_exchange_strong(&a->control->permits_total, &now, now + count));
     qshm__change_publish(a);
     return 0;
 }
@@ -272,8 +325,8 @@ uint32_t qshm__semaphore_available(struct qshm__attachment *a)
         bool counts = (uint32_t)record != 0 && qshm__is_alive(a->fd, a->id, id_of(record));
         sum += counts ? (uint32_t)record : 0;
     }
-    int64_t free = atomic_load(&a->control->permits_total) - sum;
-    return free < 0 ? 0 : free > INT32_MAX ? INT32_MAX : (uint32_t)free;
+    int64_t free = total(a) - sum;
+    return free < 0 ? 0 : (uint32_t)free;
 }
 
 void qshm__semaphore_leave(struct qshm__attachment *a)
@@ -358,5 +411,5 @@ int32_t qshm_permits_max(double handle)
 {
     int error;
     struct qshm__attachment *a = find(handle, &error);
-    return a == NULL ? error : (int32_t)a->control->permits_max;
+    return a == NULL ? error : (int32_t)(a->control->permits_max & INT32_MAX);
 }

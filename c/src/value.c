@@ -170,7 +170,7 @@ uint32_t qshm__value_busy(const struct qshm__attachment *a)
     return 0;
 }
 
-int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected)
+static int set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected)
 {
     uint64_t mine;
     int i = claim_patiently(a, &mine);
@@ -198,6 +198,16 @@ int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size
         qshm__change_publish(a);
     }
     return stored ? QSHM_VALUE_STORED : QSHM_VALUE_MOVED_ON;
+}
+
+int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected)
+{
+    a->thread = qshm__os_thread();
+    atomic_store(&a->inside, true);
+    /* Another thread may be ending the process (api.c): it sees that we are inside, or we see that it has left. */
+    int r = atomic_load(&a->handle) == 0 ? QSHM_E_HANDLE : set(a, bytes, size, expected);
+    atomic_store(&a->inside, false);
+    return r;
 }
 
 /* --- get ---------------------------------------------------------------------------------------------------------- */

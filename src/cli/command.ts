@@ -7,6 +7,7 @@
 import { parseArgs, type ParsedArgs, type ParseArgsOptionsConfig } from "node:util";
 import { EXIT, UsageError } from "./exit_codes.ts";
 import { print } from "./output.ts";
+import { toJson } from "./text.ts";
 
 /** A subcommand. */
 export interface Command {
@@ -58,6 +59,19 @@ export function asUsage<T>(read: () => T): T {
     // The first sentence says it; what follows is advice for programmers.
     throw new UsageError(error.message.split(". ")[0]!);
   }
+}
+
+/** A number of seconds that an option gives, in ms. */
+export function seconds(option: string, text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new UsageError(`${option} must be a number of seconds: got ${toJson(text)}`);
+  return Number(text) * 1000;
+}
+
+/** A number of times that an option gives; without it there is no limit. */
+export function times(option: string, text: string | undefined): number {
+  if (text === undefined) return Infinity;
+  if (!/^\d+$/.test(text) || Number(text) === 0) throw new UsageError(`${option} must be 1 or more: got ${toJson(text)}`);
+  return Number(text);
 }
 
 /** The place that `--directory` names. */

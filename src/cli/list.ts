@@ -10,7 +10,7 @@ import { directoryOf } from "./directory.ts";
 import { EXIT } from "./exit_codes.ts";
 import type { Holder } from "./holder.ts";
 import { print } from "./output.ts";
-import { guardOf, RECORD_HELP, record, stateOf } from "./segment_text.ts";
+import { attachedCell, guardOf, lockCell, RECORD_HELP, record, stateOf } from "./segment_text.ts";
 import { table } from "./table.ts";
 import { cut, quote, size, toJson } from "./text.ts";
 
@@ -59,20 +59,9 @@ function cells(info: SegmentInfo, holder: Holder | undefined): string[] {
     quote(cut(info.key, LONGEST_KEY)),
     info.size === 0 ? "-" : size(info.size),
     stateOf(info),
-    attached(info),
-    holder === undefined ? lockedBy(info) : guardedBy(holder),
+    attachedCell(info, MOST_PIDS),
+    holder === undefined ? lockCell(info) : guardedBy(holder),
   ];
-}
-
-function attached({ attached }: SegmentInfo): string {
-  if (attached.length === 0) return "-";
-  const pids = attached.slice(0, MOST_PIDS).map(({ pid }) => pid ?? "?");
-  return `${attached.length}: ${pids.join(", ")}${attached.length > MOST_PIDS ? ", …" : ""}`;
-}
-
-function lockedBy({ lockOwner }: SegmentInfo): string {
-  if (lockOwner === undefined) return "-";
-  return lockOwner.alive ? `${lockOwner.pid ?? "?"}` : "one that died";
 }
 
 function guardedBy({ held, pid }: Holder): string {

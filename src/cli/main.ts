@@ -14,9 +14,11 @@ import { remove } from "./remove.ts";
 import { run } from "./run.ts";
 import { show } from "./show.ts";
 import { status } from "./status.ts";
+import { top } from "./top.ts";
 import { unlock } from "./unlock.ts";
+import { watch } from "./watch.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = { run, status, list, show, unlock, remove, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = { run, status, list, show, watch, top, unlock, remove, doctor };
 
 const HELP = `Usage: qshm COMMAND [ARGUMENT...]
 
@@ -50,7 +52,9 @@ async function main(): Promise<number> {
   if (name === undefined) throw new UsageError("COMMAND is missing");
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
-  if (name !== "run" && rest.includes("--help")) return await printHelp(command); // `run` has a COMMAND to tell apart
+  // `run` has a COMMAND to tell apart, and `watch` has one behind "--".
+  const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (name !== "run" && own.includes("--help")) return await printHelp(command);
   return await command.run({ text: rest, bytes: bytes.slice(1) });
 }
 

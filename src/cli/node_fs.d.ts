@@ -33,5 +33,6 @@ declare module "node:fs" {
   function readSync(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number;
   function realpathSync(path: string): string;
   function statfsSync(path: string): StatFs;
+  function write(fd: number, bytes: Uint8Array, done: (error: SystemError | null, written: number) => void): void;
   function writeSync(fd: number, bytes: Uint8Array): number;
 }

@@ -7,7 +7,7 @@
 import { parseArgs, type ParsedArgs } from "node:util";
 import { AlreadyRunningError, SingleInstance } from "../../mod.ts";
 import { exitAtOnce, RunError, runCommand } from "../command.ts";
-import { type Arguments, asUsage, checkName, type Command, COMMON, placeOf, printHelp } from "./command.ts";
+import { type Arguments, asUsage, checkName, type Command, COMMON, placeOf, printHelp, seconds } from "./command.ts";
 import { EXIT, UsageError } from "./exit_codes.ts";
 import { command as commandOf, toJson, who } from "./text.ts";
 
@@ -47,7 +47,7 @@ Signals are passed on to COMMAND. Its arguments reach it byte for byte.`,
     const { values, name, command } = read(args);
     if (values.help === true) return await printHelp(run);
     const wait = values.wait === true || values.timeout !== undefined;
-    const timeout = values.timeout === undefined ? Infinity : seconds(values.timeout);
+    const timeout = values.timeout === undefined ? Infinity : seconds("--timeout", values.timeout);
     const busyExit = values["busy-exit"] === undefined ? EXIT.busy : exitCode(values["busy-exit"]);
     const text = command.map((arg) => new TextDecoder().decode(arg));
     try {
@@ -86,11 +86,6 @@ function read({ text, bytes }: Arguments): { values: Values; name: string; comma
 
 function options(args: readonly string[]): Values {
   return asUsage(() => parseArgs({ args: [...args], options: OPTIONS }).values);
-}
-
-function seconds(text: string): number {
-  if (!/^\d+(\.\d+)?$/.test(text)) throw new UsageError(`--timeout must be a number of seconds: got ${toJson(text)}`);
-  return Number(text) * 1000;
 }
 
 function exitCode(text: string): number {

@@ -23,10 +23,11 @@ export function nameOf({ kind, key }: { readonly kind: Kind; readonly key: strin
   return quote(`${kind}:${key}`);
 }
 
-/** Finds the segment that is named. */
+/** Finds the segment that is named. Its key is whole, also where a listing cuts it. */
 export function find(name: string, place: PlaceOptions): SegmentInfo {
   const { kinds, key } = parse(name);
-  const found = kinds.map((kind) => inspect(kind, key, place)).filter((info) => info !== undefined);
+  const found = kinds.map((kind) => inspect(kind, key, place)).filter((info) => info !== undefined)
+    .map((info) => ({ ...info, key }));
   if (found.length > 1) throw new UsageError(`several are named ${quote(key)}, say which: ${found.map(nameOf).join(", ")}`);
   if (found.length === 0) throw notFound(kinds.length === 1 ? { kind: kinds[0]!, key } : { key });
   return found[0]!;

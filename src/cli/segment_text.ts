@@ -4,7 +4,7 @@
  * @module
  */
 
-import { inspect, PermissionDeniedError, type PlaceOptions, type ProcessInfo, type SegmentInfo } from "../../mod.ts";
+import { inspect, PermissionDeniedError, type PlaceOptions, type ProcessInfo, type SegmentInfo, type SemaphoreInfo } from "../../mod.ts";
 import { type Holder, holderOf } from "./holder.ts";
 import { who } from "./text.ts";
 
@@ -12,12 +12,14 @@ const MOST_NAMED = 8;
 
 /** The keys of a segment in JSON, for the help texts. */
 export const RECORD_HELP = `{"kind", "key", "path", "size", "persistent", "state", "attached": [{"pid", "startedAt", "alive"}],
-"lockOwner": {"pid", "startedAt", "alive"}} and for instances "held". What is unknown is null, and so is the owner of a
-lock that is free.`;
+"lockOwner": {"pid", "startedAt", "alive"}, "revision", "waiting"}; for instances also "held"; for values "value":
+{"revision", "size", "maxSize", "codec", "writer": {"pid", "startedAt", "alive"}}; for semaphores "semaphore":
+{"available", "total", "max", "queued"}. What is unknown is null, and so are the owner of a lock that is free and the
+writer of a value that was never set.`;
 
 /** A segment in JSON. */
 export function record(info: SegmentInfo, holder: Holder | undefined): object {
-  const { kind, key, path, size, persistent, state, attached, lockOwner } = info;
+  const { kind, key, path, size, persistent, state, attached, lockOwner, revision, waiting, value, semaphore } = info;
   return {
     kind,
     key,
@@ -26,7 +28,11 @@ export function record(info: SegmentInfo, holder: Holder | undefined): object {
     persistent,
     state,
     attached: attached.map(processRecord),
-    lockOwner: lockOwner === undefined ? null : processRecord(lockOwner),
+    lockOwner: optionalProcess(lockOwner),
+    revision,
+    waiting,
+    ...(kind === "value" ? { value: value === undefined ? null : { ...value, writer: optionalProcess(value.writer) } } : {}),
+    ...(kind === "semaphore" ? { semaphore: semaphore ?? null } : {}),
     ...(holder === undefined ? {} : { held: holder.held ?? null }),
   };
 }
@@ -34,6 +40,10 @@ export function record(info: SegmentInfo, holder: Holder | undefined): object {
 /** A process in JSON. */
 export function processRecord({ pid, startedAt, alive }: ProcessInfo): object {
   return { pid: pid ?? null, startedAt: startedAt ?? null, alive };
+}
+
+function optionalProcess(info: ProcessInfo | undefined): object | null {
+  return info === undefined ? null : processRecord(info);
 }
 
 /** The holder of a segment that is an instance. A key that is known in part only names another one. */
@@ -55,6 +65,24 @@ function isCut({ kind, key, path }: SegmentInfo, place: PlaceOptions): boolean {
 /** A segment's state, and whether it outlasts its users. */
 export function stateOf({ state, persistent }: SegmentInfo): string {
   return persistent ? `${state}, persistent` : state;
+}
+
+/** How many are attached, and the first of them, in a table. */
+export function attachedCell({ attached }: SegmentInfo, most: number): string {
+  if (attached.length === 0) return "-";
+  const pids = attached.slice(0, most).map(({ pid }) => pid ?? "?");
+  return `${attached.length}: ${pids.join(", ")}${attached.length > most ? ", …" : ""}`;
+}
+
+/** Who has the lock, in a table. */
+export function lockCell({ lockOwner }: SegmentInfo): string {
+  if (lockOwner === undefined) return "-";
+  return lockOwner.alive ? `${lockOwner.pid ?? "?"}` : "one that died";
+}
+
+/** Permits, in a sentence. */
+export function permits({ available, total, queued }: SemaphoreInfo): string {
+  return `${available} of ${total} free${queued === 0 ? "" : `, ${queued} waiting`}`;
 }
 
 /** Those that are attached, in a sentence. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NotFoundError, type PlaceOptions, type ProcessInfo, type SegmentInfo } from "../../mod.ts";
+import { NotFoundError, type PlaceOptions, type ProcessInfo, type SegmentInfo, type ValueInfo } from "../../mod.ts";
 import { type Arguments, type Command, COMMON, COMMON_HELP, placeOf, readArguments } from "./command.ts";
 import { Contents } from "./contents.ts";
 import { EXIT, UsageError } from "./exit_codes.ts";
@@ -12,8 +12,9 @@ import { hexDump, row } from "./hex_dump.ts";
 import { base64, type Holder, holderFields, holderRows } from "./holder.ts";
 import { print, write } from "./output.ts";
 import { find, nameOf, SEGMENT_NAME, SEGMENT_NAME_HELP } from "./segment_name.ts";
-import { guardOf, RECORD_HELP, record, stateOf } from "./segment_text.ts";
-import { quote, size, toJson, who } from "./text.ts";
+import { guardOf, permits, RECORD_HELP, record, stateOf } from "./segment_text.ts";
+import { cut, quote, size, toJson, who } from "./text.ts";
+import { decode, LARGEST_VALUE } from "./value_text.ts";
 
 const OPTIONS = { ...COMMON, hex: { type: "boolean" }, raw: { type: "boolean" } } as const;
 
@@ -22,13 +23,14 @@ export const show: Command = {
   summary: "show a segment and its contents",
   help: `Usage: qshm show [OPTION...] ${SEGMENT_NAME}
 
-Shows all that is known of a segment, and how the contents of a memory begin. Changes nothing. What is read may be
-written to meanwhile: no lock is taken.
+Shows all that is known of a segment, and how the contents of a memory or a value begin. Changes nothing. A value is read
+whole; what is read of a memory may be written to meanwhile: no lock is taken. Who holds how many permits of a semaphore is
+not known, only who is attached.
 
 ${SEGMENT_NAME_HELP}
 
-  --hex             the contents of a memory, all of them, as hexdump -C shows them
-  --raw             the contents of a memory, byte for byte
+  --hex             the contents of a memory or a value, all of them, as hexdump -C shows them
+  --raw             the contents of a memory or a value, byte for byte
 ${COMMON_HELP}
 
 With --json: ${RECORD_HELP}
@@ -57,10 +59,13 @@ permission.`,
 
 /** The contents, where they are asked for. */
 async function readable(info: SegmentInfo, place: PlaceOptions): Promise<Contents> {
-  if (info.kind !== "memory") throw new UsageError(`--hex and --raw show the contents of a memory: ${nameOf(info)} is none`);
+  if (info.kind !== "memory" && info.kind !== "value") {
+    throw new UsageError(`--hex and --raw show the contents of a memory or a value: ${nameOf(info)} is neither`);
+  }
   const contents = await Contents.open(info, place);
   if (contents !== undefined) return contents;
-  throw new NotFoundError(`${nameOf(info)} has nothing to read: it is ${info.state}`, {
+  const why = info.value?.revision === 0 ? "was never set" : `is ${info.state}`;
+  throw new NotFoundError(`${nameOf(info)} has nothing to read: it ${why}`, {
     code: "NotFound",
     operation: "show",
     key: info.key,
@@ -103,10 +108,12 @@ async function describe(info: SegmentInfo, holder: Holder | undefined, place: Pl
   if (info.size > 0) rows.push(["size", info.size < 1024 ? size(info.size) : `${size(info.size)} (${info.size} bytes)`]);
   rows.push(["state", `${stateOf(info)}${meaning(info)}`]);
   rows.push(...info.attached.map((process): [string, string] => ["attached", who(process)]));
-  if (info.kind === "memory") {
-    rows.push(["lock", lockText(info.lockOwner)]);
-    rows.push(...(await preview(info, place)));
+  if (info.kind === "memory") rows.push(["revision", `${info.revision}`], ["lock", lockText(info.lockOwner)]);
+  if (info.value !== undefined) rows.push(...valueRows(info.value));
+  if (info.semaphore !== undefined) {
+    rows.push(["permits", permits(info.semaphore)], ["at most", `${info.semaphore.max}`]);
   }
+  rows.push(...(await preview(info, place)));
   if (holder !== undefined) rows.push(["guard", guardText(holder)], ...holderRows(holder));
   const labelled = rows.map(([label, value], i) => `  ${(label === rows[i - 1]?.[0] ? "" : label).padEnd(LABEL)}${value}`);
   return [nameOf(info), ...labelled].join("\n");
@@ -133,19 +140,38 @@ function lockText(owner: ProcessInfo | undefined): string {
   return owner.alive ? `held by ${who(owner)}` : "its owner died: the next one gets it at once, and is told";
 }
 
+function valueRows({ revision, size: length, maxSize, codec, writer }: ValueInfo): [string, string][] {
+  return [
+    ["value", revision === 0 ? "never set" : size(length)],
+    ["at most", size(maxSize)],
+    ["codec", quote(codec)],
+    ["revision", `${revision}`],
+    ...(writer === undefined ? [] : [["writer", writer.alive ? who(writer) : "one that has ended"] as [string, string]]),
+  ];
+}
+
 function guardText({ held, info, pid }: Holder): string {
   return held === false ? "free" : held === undefined ? "not known" : `held by ${who(info, pid)}`;
 }
 
 const PREVIEW = 64;
+/** Longer text of a value is cut. */
+const LONGEST_TEXT = 200;
 
 /** How the contents begin: as text if that is what they are, else as the first rows of a dump. */
 async function preview(info: SegmentInfo, place: PlaceOptions): Promise<[string, string][]> {
   using contents = await Contents.open(info, place);
   if (contents === undefined) return [];
-  const bytes = contents.read(0, Math.min(PREVIEW, info.size));
-  const more = info.size > PREVIEW ? [["contents", `… --hex shows all ${info.size} bytes`] as [string, string]] : [];
-  const text = asText(bytes, info.size > PREVIEW);
+  const all = contents.size <= LARGEST_VALUE && info.value ? decode(info.value.codec, contents.read(0, contents.size)) : undefined;
+  if (all !== undefined) {
+    const text = cut(all.text, LONGEST_TEXT);
+    const more = text === all.text ? [] : [["contents", `… --raw shows all ${contents.size} bytes`] as [string, string]];
+    return [["contents", text], ...more];
+  }
+  const bytes = contents.read(0, Math.min(PREVIEW, contents.size));
+  const isCut = contents.size > PREVIEW;
+  const more = isCut ? [["contents", `… --hex shows all ${contents.size} bytes`] as [string, string]] : [];
+  const text = asText(bytes, isCut);
   if (text !== undefined) return [["contents", toJson(text)], ...more];
   const rows: [string, string][] = [];
   for (let at = 0; at < bytes.length; at += 16) rows.push(["contents", row(at, bytes.subarray(at, at + 16))]);

@@ -24,3 +24,16 @@ export function table(rows: readonly (readonly string[])[]): string {
   const pad = (cell: string, column: number): string => cell + " ".repeat(widths[column]! - width(cell));
   return rows.map((row) => row.map(pad).join(GAP).trimEnd()).join("\n");
 }
+
+/** Text of at most so many columns; `…` where some are missing. */
+export function fit(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  let kept = "";
+  let taken = 0;
+  for (const character of text) {
+    taken += width(character);
+    if (taken > columns - 1) break;
+    kept += character;
+  }
+  return columns > 0 ? `${kept}…` : "";
+}
