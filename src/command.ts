@@ -1,14 +1,19 @@
 /**
  * What the `qshm` command needs and programs do not: its arguments as the kernel has them, a child that keeps a guard's
- * name held, what it runs on, and the removal of what has no whole name. Not part of the public API.
+ * name held, what it runs on, the changes of any segment and the bytes of any value, and the removal of what has no whole
+ * name. Not part of the public API.
  *
  * @module
  */
 
 import { loadedPath, native, runtime } from "../ffi/load.ts";
 import type { Group } from "../ffi/native.ts";
+import { Attachment } from "./attachment.ts";
+import { changeFunctions } from "./bell.ts";
+import { Changes } from "./change.ts";
 import { withLibrary } from "./errors.ts";
 import type { SegmentInfo } from "./inspect.ts";
+import type { Kind } from "./kind.ts";
 import { outcome, outcomeErrno, outcomeError, outcomeFlags, outcomeWhy, WITH_RUNTIME } from "./outcome.ts";
 import type { PlaceOptions } from "./life.ts";
 import { attachmentOf, type SingleInstance } from "./single_instance/single_instance.ts";
@@ -109,6 +114,119 @@ export function removeFile({ kind, key, path }: SegmentInfo, options: PlaceOptio
   const result = qshm_remove(name, name.length, directory, directory.length, options.force ? 1 : 0, outcome);
   if (result < 0) throw outcomeError(result, "remove", kind, key);
   return result === 1;
+}
+
+/** What can be watched: a guard does not change. */
+export type Watchable = Exclude<Kind, "instance">;
+
+/** Where a segment stands. */
+export interface Stand {
+  /** Counts its changes; of a value those that were set. */
+  readonly revision: number;
+  /** Of a semaphore: permits that are free. */
+  readonly available: number | undefined;
+  /** Was its file removed from outside? Then nobody who changes it can be seen any more, but those who are attached. */
+  readonly isRemoved: boolean;
+}
+
+/** A value as it is there. */
+export interface Bytes {
+  /** Counts the values that were set; 0: none yet. */
+  readonly revision: number;
+  readonly size: number;
+  /** `undefined`: more than were asked for. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** `struct qshm_value`, which stands before the bytes. */
+const VALUE_HEADER = 16;
+
+let kindFunctions: (Group<"value"> & Group<"semaphore"> & Group<"instance">) | undefined;
+
+/** The functions for what kinds have of their own. */
+function ofKinds(): Group<"value"> & Group<"semaphore"> & Group<"instance"> {
+  return kindFunctions ??= { ...native("value"), ...native("semaphore"), ...native("instance") };
+}
+
+/** An attachment to a segment of any kind, whatever codec it has. It changes nothing. */
+export class Watched implements Disposable {
+  readonly #attachment: Attachment;
+  readonly #changes: Changes;
+  #lastSize = 0;
+
+  /**
+   * Attaches to what somebody uses, or what persists.
+   *
+   * @throws {NotFoundError} There is none.
+   */
+  constructor(kind: Watchable, key: string, { directory }: PlaceOptions) {
+    const readOnly = kind !== "semaphore"; // which can only be looked into by those who may take permits
+    const request = { kind, operation: "attach", purpose: "watch", key, size: 0, directory, readOnly } as const;
+    this.#attachment = new Attachment(kind === "value" ? { ...request, open: openAnyValue } : request);
+    this.#changes = new Changes(this.#attachment);
+  }
+
+  /** Where it stands now. */
+  stand(): Stand {
+    const handle = this.#attachment.handle("watch");
+    const { kind } = this.#attachment;
+    return {
+      revision: this.#check(kind === "value"
+        ? ofKinds().qshm_value_sequence(handle)
+        : changeFunctions().qshm_revision(handle)),
+      available: kind === "semaphore" ? this.#check(ofKinds().qshm_available(handle)) : undefined,
+      isRemoved: ofKinds().qshm_is_lost(handle) === 1,
+    };
+  }
+
+  /** Permits that a semaphore may have. */
+  get permitsMax(): number {
+    return this.#check(ofKinds().qshm_permits_max(this.#attachment.handle("watch")));
+  }
+
+  /** Reads a value, of at most so many bytes. */
+  value(most: number): Bytes {
+    const handle = this.#attachment.handle("read");
+    for (;;) {
+      const buffer = new Uint8Array(VALUE_HEADER + Math.min(this.#lastSize, most));
+      const needed = this.#check(ofKinds().qshm_value_get(handle, buffer, buffer.length));
+      const size = needed - VALUE_HEADER;
+      this.#lastSize = size;
+      if (needed > buffer.length && size <= most) continue;
+      const revision = new DataView(buffer.buffer).getFloat64(0, true);
+      return { revision, size, bytes: size > most ? undefined : buffer.subarray(VALUE_HEADER, needed) };
+    }
+  }
+
+  /**
+   * Waits until it stands elsewhere. A bell tells of what is announced; what is not (permits taken that were free, a holder
+   * that died, the file removed) is seen within half a second.
+   */
+  async moved(since: Stand, signal: AbortSignal): Promise<Stand> {
+    const look = (): Stand | undefined => {
+      const now = this.stand();
+      const isSame = now.revision === since.revision && now.available === since.available &&
+        now.isRemoved === since.isRemoved;
+      return isSame ? undefined : now;
+    };
+    return await this.#changes.wait(look, { timeout: Infinity, signal, ref: true });
+  }
+
+  /** Detaches. */
+  [Symbol.dispose](): void {
+    this.#changes.close();
+    this.#attachment.detach();
+  }
+
+  #check(result: number): number {
+    if (result < 0) throw this.#attachment.error(result, "watch");
+    return result;
+  }
+}
+
+function openAnyValue(how: number, mode: number, key: Uint8Array, directory: Uint8Array): number {
+  const none = new Uint8Array(0);
+  return ofKinds().qshm_open_value(how, mode, 0, key, key.length, directory, directory.length, none, none.length, outcome);
 }
 
 /** Ends the process without the runtime's own end, which would undo what a program did to the terminal's settings. */

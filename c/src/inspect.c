@@ -128,7 +128,7 @@ static int read_key(int fd, const char *name, struct qshm_info *info, struct qsh
     return 0;
 }
 
-/* Free permits, and how many wait. Those whose holder is dead count as free. */
+/* Free permits, and how many wait. What the dead hold counts as free, and the dead do not wait. */
 static int read_permits(int fd, struct qshm_info *info, struct qshm__failure *failure)
 {
     struct qshm__semaphore_part part;
@@ -139,7 +139,8 @@ static int read_permits(int fd, struct qshm_info *info, struct qshm__failure *fa
     int64_t free = info->total;
     for (uint32_t i = 0; i < QSHM_PERMIT_RECORDS; i++) {
         uint64_t record = part.record[i];
-        info->queued += (uint32_t)(part.ticket[i].claim != 0);
+        uint64_t claim = part.ticket[i].claim;
+        info->queued += (uint32_t)(claim != 0 && qshm__is_alive(fd, 0, (uint32_t)(claim >> 32)));
         if ((uint32_t)record != 0 && qshm__is_alive(fd, 0, (uint32_t)(record >> 32))) {
             free -= (uint32_t)record;
         }
@@ -159,7 +160,8 @@ static int read_control(int fd, struct qshm_info *info, struct qshm__failure *fa
     info->lock_owner = (uint32_t)control.lock & 0x7fffffff;
     info->revision = control.revision >> 1;
     for (uint32_t i = 0; i < QSHM_BELLS; i++) {
-        info->waiting += (uint32_t)(control.bells[i].armed != 0);
+        uint32_t owner = (uint32_t)(control.bells[i].state >> 32);
+        info->waiting += (uint32_t)(control.bells[i].armed != 0 && qshm__is_alive(fd, 0, owner));
     }
     if (info->kind == QSHM_KIND_VALUE) {
         info->sequence = (double)(control.value_current >> 3);

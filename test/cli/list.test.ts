@@ -56,6 +56,8 @@ describe.each(RUNTIMES)("qshm list in %s", (runtime) => {
       state: "live",
       attached: [self, self],
       lockOwner: self,
+      revision: 0,
+      waiting: 0,
     });
     expect(segments[0]).toMatchObject({ kind: "instance", key: "dead", state: "dead", held: false, attached: [] });
     expect(segments[1]).toMatchObject({ kind: "instance", key: "live", state: "live", held: true, attached: [self] });

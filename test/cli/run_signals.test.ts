@@ -3,11 +3,12 @@
 import { constants } from "node:os";
 import { describe, expect, it } from "vitest";
 import { testDirectory } from "../support/directory.ts";
-import { type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
+import { RUNTIMES } from "../support/runtimes.ts";
 import { because, SKIPS } from "../support/skips.ts";
 import { stateOf } from "../support/stopped.ts";
 import { hasEnded, program, type Running, start, startProgram, startScript, until } from "./run/support.ts";
 import { LAUNCHER } from "./support.ts";
+import { openTerminal } from "./terminal.ts";
 
 const { signals: NUMBERS } = constants;
 const PASSED_ON = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGALRM", "SIGWINCH", "SIGCONT"] as const;
@@ -120,50 +121,6 @@ describe("signals", () => {
 });
 
 describe("a terminal", () => {
-  const PROMPT = "[ready]";
-
-  /** An interactive shell in a terminal, where a test types. */
-  class Terminal implements AsyncDisposable {
-    readonly running: Running;
-    #shown = "";
-    #all = "";
-
-    constructor(running: Running) {
-      this.running = running;
-      running.child.stdout!.on("data", (bytes) => {
-        this.#shown += bytes;
-        this.#all += bytes;
-      });
-    }
-
-    get all(): string {
-      return this.#all;
-    }
-
-    type(keys: string): void {
-      this.running.child.stdin!.write(keys);
-    }
-
-    /** Waits until it shows this; gives what it showed up to there. */
-    async shows(what: RegExp): Promise<RegExpExecArray> {
-      let found: RegExpExecArray | null = null;
-      await until(() => (found = what.exec(this.#shown)) !== null);
-      this.#shown = this.#shown.slice(found!.index + found![0].length);
-      return found!;
-    }
-
-    async [Symbol.asyncDispose](): Promise<void> {
-      await this.running[Symbol.asyncDispose]();
-    }
-  }
-
-  async function openTerminal(runtime: RuntimeName, directory: string): Promise<Terminal> {
-    const env = { QSHM_DIRECTORY: directory, QSHM: LAUNCHER, PROGRAM: program(), PS1: PROMPT, ENV: undefined };
-    const terminal = new Terminal(startProgram(runtime, program(), ["terminal", "sh", "-i"], { env }));
-    await terminal.shows(/\[ready\]/);
-    return terminal;
-  }
-
   for (const runtime of RUNTIMES) {
     it.skipIf(SKIPS.cc)(because(`in ${runtime}: COMMAND is in the foreground of it, and what is typed reaches it once`, SKIPS.cc), async () => {
       using directory = testDirectory();

@@ -30,6 +30,7 @@ describe.each(RUNTIMES)("qshm show in %s", (runtime) => {
       "  size       100 bytes",
       "  state      live",
       `  attached   process ${pid} since then`,
+      "  revision   1",
       `  lock       held by process ${pid} since then`,
       '  contents   "hällo\\n"',
       "             … --hex shows all 100 bytes",
@@ -175,6 +176,15 @@ describe("qshm show", () => {
     expect((await qshm("bun", ["show", "memory:memory:a:b"], { env })).stdout).toMatch(/^memory:memory:a:b\n/);
   });
 
+  it("knows a key that listings cut", async () => {
+    using directory = testDirectory();
+    const key = "long ".repeat(1000);
+    using memory = SharedMemory.create(key, 5, { directory: directory.path });
+    memory.write(bytesOf("whole"));
+    const { code, stdout } = await qshm("bun", ["show", "--raw", key, `--directory=${directory.path}`]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "whole" });
+  });
+
   it.each([
     [["nothing"], 69, "there is no nothing; qshm list shows what there is"],
     [["value:nothing"], 69, "there is no value:nothing; qshm list shows what there is"],
@@ -194,11 +204,11 @@ describe("qshm show", () => {
     expect(result.stderr).toBe(`qshm: ${message}\n${code === 64 ? "qshm: see qshm --help\n" : ""}`);
   });
 
-  it("shows no contents of what is no memory", async () => {
+  it("shows no contents of what has none", async () => {
     using directory = testDirectory();
     using _guard = await SingleInstance.acquire("a", { directory: directory.path });
     const result = await qshm("bun", ["show", "--raw", "a", `--directory=${directory.path}`]);
     expect(result).toMatchObject({ code: 64, stdout: "" });
-    expect(result.stderr).toContain("--hex and --raw show the contents of a memory: instance:a is none");
+    expect(result.stderr).toContain("--hex and --raw show the contents of a memory or a value: instance:a is neither");
   });
 });

@@ -91,8 +91,8 @@ export class Screen implements Disposable {
   #enter(): void {
     if (this.#isShown) return;
     this.#isShown = true;
+    this.#setRaw(true); // first: in the background the system stops us here
     this.#writeNow(ENTER);
-    this.#setRaw(true);
   }
 
   #leave(): void {
