@@ -221,7 +221,7 @@ static int connect_to(const struct qshm__attachment *a, uint64_t nonce, uint32_t
     int fd = qshm__os_reach_bell(a->directory, name, kind, &file);
     if (fd >= 0 && !is_sound(a, &file)) {
         qshm__os_close(fd);
-        return -EPERM;
+        return -EINVAL;
     }
     return fd;
 }

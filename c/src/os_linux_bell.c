@@ -125,7 +125,7 @@ static int reach_fifo(int directory, const char *name, struct qshm__stat *file)
     int fd = result(openat(directory, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
     int r = fd < 0 ? fd : stat_of(fd, file);
     if (r == 0 && !S_ISFIFO(file->mode)) {
-        r = -EPERM;
+        r = -EINVAL;
     }
     if (r < 0 && fd >= 0) {
         close(fd);
@@ -138,7 +138,7 @@ static int reach_socket(int directory, const char *name, struct qshm__stat *file
     int place = result(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     int r = place < 0 ? place : stat_of(place, file);
     if (r == 0 && !S_ISSOCK(file->mode)) {
-        r = -EPERM;
+        r = -EINVAL;
     }
     int fd = r < 0 ? r : make_socket();
     if (fd >= 0) {
@@ -175,7 +175,7 @@ bool qshm__os_is_deserted_bell(int directory, const char *name)
 {
     struct stat found;
     if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) < 0 || found.st_uid != geteuid() ||
-        time(NULL) - found.st_ctim.tv_sec < new_for) {
+        time(NULL) - found.st_mtim.tv_sec < new_for) {
         return false;
     }
     int fd = -1;

@@ -277,7 +277,7 @@ int qshm__value_get(struct qshm__attachment *a, void *bytes, uint64_t capacity, 
             QSHM_POINT("pinned");
             bool whole = false;
             while (!whole && qshm__os_now() < deadline) {
-                whole = copy_pinned(a, bytes, capacity, seen);
+                whole = copy_pinned(a, bytes, capacity, seen) || copy_freely(a, bytes, capacity, seen);
             }
             atomic_store(&a->control->value_pin, 0);
             return whole ? 0 : QSHM_E_BUSY;

@@ -154,3 +154,89 @@ CASE(inspect_segment_number)
     GT(inspect_name("m-kept", &info), 0);
     CHECK(info.segment == number);
 }
+
+/* --- values, semaphores, and who waits ---------------------------------------------------------------------------- */
+
+CASE(inspect_value)
+{
+    struct qshm_info info;
+    int32_t handle = qshm_open_value(QSHM_CREATE, 0, 1000, "a", 1, NULL, 0, "json", 4, &outcome);
+    GT(handle, 0);
+    GT(inspect_name("v-a", &info), 0);
+    EQ(info.kind, QSHM_KIND_VALUE);
+    EQ(info.largest, 1000);
+    EQ(info.sequence, 0);
+    EQ(info.value_size, 0);
+    EQ(info.writer, 0);
+    EQ(info.revision, 0);
+    EQ_TEXT(info.codec, "json");
+    EQ(qshm_value_set(handle, "hello", 5, -1), 1);
+    EQ(qshm_value_set(handle, "no", 2, -1), 1);
+    EQ(qshm_notify(handle), 0);
+    GT(inspect_name("v-a", &info), 0);
+    EQ(info.sequence, 2);
+    EQ(info.value_size, 2);
+    EQ(info.writer, id_of(handle));
+    EQ(info.revision, 3);
+    EQ(info.waiting, 0);
+    EQ(info.available, 0);
+    EQ(info.total, 0);
+}
+
+static void hold_and_die(void *argument)
+{
+    (void)argument;
+    int32_t handle = qshm_open_semaphore(QSHM_ATTACH, 0, 0, 1, "a", 1, NULL, 0, &outcome);
+    GT(handle, 0);
+    EQ(qshm_acquire(handle, 2, 0), 1);
+    _exit(0);
+}
+
+CASE(inspect_semaphore)
+{
+    struct qshm_info info;
+    int32_t a = qshm_open_semaphore(QSHM_CREATE, 0, 5, 9, "a", 1, NULL, 0, &outcome);
+    int32_t b = qshm_open_semaphore(QSHM_ATTACH, 0, 0, 1, "a", 1, NULL, 0, &outcome);
+    GT(b, 0);
+    EQ(wait_exit(spawn(hold_and_die, NULL)), 0);
+    GT(inspect_name("s-a", &info), 0);
+    EQ(info.kind, QSHM_KIND_SEMAPHORE);
+    EQ(info.available, 5); /* those of the dead are free */
+    EQ(info.total, 5);
+    EQ(info.max, 9);
+    EQ(info.queued, 0);
+    EQ(qshm_acquire(a, 4, 0), 1);
+    EQ(qshm_acquire(b, 3, 1), 0);
+    GT(inspect_name("s-a", &info), 0);
+    EQ(info.available, 1);
+    EQ(info.queued, 1);
+    EQ(qshm_consume(a, 1), 0);
+    EQ(qshm_post(b, 3), 0);
+    GT(inspect_name("s-a", &info), 0);
+    EQ(info.available, 4);
+    EQ(info.total, 7);
+    EQ(info.lock_owner, 0);
+    EQ(info.codec[0], 0);
+}
+
+CASE(inspect_waiting)
+{
+    struct qshm_info info;
+    int32_t a = create("a", 1);
+    GT(a, 0);
+    int32_t b = open_memory(QSHM_ATTACH, "a");
+    GE(qshm_bell_open((uint32_t)a, QSHM_BELL_FIFO, &outcome), 0);
+    GE(qshm_bell_open((uint32_t)b, QSHM_BELL_SOCKET, &outcome), 0);
+    GT(inspect_name("m-a", &info), 0);
+    EQ(info.waiting, 0);
+    EQ(qshm_expect_change(a, 0), 0);
+    GT(inspect_name("m-a", &info), 0);
+    EQ(info.waiting, 1);
+    EQ(qshm_expect_change(b, 0), 0);
+    GT(inspect_name("m-a", &info), 0);
+    EQ(info.waiting, 2);
+    EQ(qshm_notify(b), 0);
+    GT(inspect_name("m-a", &info), 0);
+    EQ(info.waiting, 0);
+    EQ(info.revision, 1);
+}

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -102,6 +103,26 @@ void wait_for_system_call(pid_t pid, long number)
     }
 }
 
+void share_with(uint32_t id)
+{
+    if (geteuid() != 0) {
+        runner_skip("needs root, to become another user");
+    }
+    gid_t group = id;
+    EQ(setgroups(1, &group), 0);
+    EQ(chown(runner_directory(), 0, id), 0);
+    EQ(chmod(runner_directory(), 0770), 0);
+}
+
+void turn_into(uint32_t id)
+{
+    gid_t group = id;
+    EQ(setgroups(1, &group), 0);
+    EQ(setresgid(id, id, id), 0);
+    EQ(setresuid(id, id, id), 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user has cleared it */
+}
+
 struct gate gate_make(void)
 {
     int ends[2];
@@ -176,6 +197,90 @@ void holder_end(struct holder *holder)
     EQ(wait_exit(holder->pid), 0);
     gate_close(&holder->ready);
     gate_close(&holder->done);
+}
+
+/* --- step by step ------------------------------------------------------------------------------------------------- */
+
+static struct stepper *led; /* this process's own, if it is led */
+
+struct stepper *stepper_make(void)
+{
+    return shared_memory(sizeof(struct stepper));
+}
+
+/* A child that stops at a step cannot say which; going on, it does so first of all, and stops again. */
+static void report_step(int number)
+{
+    (void)number;
+    if (led->stands) { /* this signal has ended the second stop */
+        led->stands = false;
+        return;
+    }
+    char names[sizeof led->at];
+    if (qshm_test_steps(names, sizeof names) == 0) {
+        return;
+    }
+    names[strcspn(names, "\n")] = '\0';
+    memcpy(led->at, names, sizeof names);
+    led->stands = true;
+    raise(SIGSTOP);
+    qshm_test_arm(led->order == 0 ? 0 : 1, led->order);
+}
+
+void stepper_begin(struct stepper *stepper)
+{
+    led = stepper;
+    struct sigaction action = {.sa_handler = report_step, .sa_flags = SA_RESTART};
+    EQ(sigaction(SIGCONT, &action, NULL), 0);
+    qshm_test_arm(1, STEP_STOPS);
+}
+
+void stepper_end(void)
+{
+    signal(SIGCONT, SIG_DFL);
+    qshm_test_steps(NULL, 0);
+}
+
+static void leave_step(struct stepper *stepper, pid_t pid, uint32_t order)
+{
+    stepper->order = order;
+    EQ(kill(pid, SIGCONT), 0);
+}
+
+bool step_on(struct stepper *stepper, pid_t pid)
+{
+    if (stepper->stands) {
+        leave_step(stepper, pid, STEP_STOPS);
+    }
+    if (!wait_stopped(pid)) {
+        return false;
+    }
+    EQ(kill(pid, SIGCONT), 0);
+    CHECK(wait_stopped(pid));
+    return true;
+}
+
+void step_to(struct stepper *stepper, pid_t pid, const char *name)
+{
+    do {
+        if (!step_on(stepper, pid)) {
+            runner_fail(__FILE__, __LINE__, "no step \"%s\"", name);
+        }
+    } while (strcmp(stepper->at, name) != 0);
+}
+
+void step_free(struct stepper *stepper, pid_t pid)
+{
+    leave_step(stepper, pid, 0);
+    EQ(wait_exit(pid), 0);
+}
+
+bool step_and_die(struct stepper *stepper, pid_t pid)
+{
+    leave_step(stepper, pid, STEP_KILLS);
+    int status = wait_status(pid, 0);
+    CHECK(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
 }
 
 /* --- the library, with fewer words -------------------------------------------------------------------------------- */

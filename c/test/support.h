@@ -31,6 +31,11 @@ void kill_and_wait(pid_t pid);
 /* Waits until a process sleeps in the system call `number` (seen in /proc). */
 void wait_for_system_call(pid_t pid, long number);
 
+/* Lets the group `id` into the case's directory, and joins it; skips the case unless root runs it. */
+void share_with(uint32_t id);
+/* This process becomes the user, and the group, `id`. */
+void turn_into(uint32_t id);
+
 /* A pipe through which one process lets another pass. */
 struct gate {
     int read, write;
@@ -51,6 +56,32 @@ enum { HOLDER_LOCKS = 1, HOLDER_MAY_LOSE = 2 };
 struct holder holder_start(uint32_t kind, uint32_t how, const char *key, unsigned flags);
 /* Lets it unlock, detach and end. */
 void holder_end(struct holder *holder);
+
+/* --- step by step ------------------------------------------------------------------------------------------------- */
+
+/* The test build's orders (src/fault.c). */
+int32_t qshm_test_arm(uint32_t step, uint32_t action);
+int32_t qshm_test_steps(void *names, uint32_t capacity);
+enum { STEP_STOPS = 1, STEP_KILLS = 2 };
+
+/* Leads a child from step to step of the library. Memory that both share; made before the child is. */
+struct stepper {
+    char at[32];            /* the step at which the child stands, which it has not done yet */
+    _Atomic bool stands;    /* there */
+    _Atomic uint32_t order; /* what becomes of it at its next step: an action of qshm_test_arm */
+};
+struct stepper *stepper_make(void);
+/* In the child: from here on it stops at each step; until here. */
+void stepper_begin(struct stepper *stepper);
+void stepper_end(void);
+/* Waits until the child stands at its next step. False if it has ended instead, with status 0. */
+bool step_on(struct stepper *stepper, pid_t pid);
+/* The same until that step is `name`, which must come. */
+void step_to(struct stepper *stepper, pid_t pid, const char *name);
+/* Lets the child run on to its end; its status must be 0. */
+void step_free(struct stepper *stepper, pid_t pid);
+/* Lets the child make the step at which it stands, and kills it at the next one: false if none came. */
+bool step_and_die(struct stepper *stepper, pid_t pid);
 
 /* --- the library, with fewer words -------------------------------------------------------------------------------- */
 

@@ -6,7 +6,9 @@
  */
 #define _GNU_SOURCE
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,4 +242,159 @@ CASE(threads_guard_beside_an_exit)
     while (!range_is_held("i-guard", QSHM_RANGE_P, 1)) {
     }
     exit(0);
+}
+
+/* --- values, permits and changes ---------------------------------------------------------------------------------- */
+
+static int32_t join_value(struct part *part)
+{
+    return qshm_open_value(QSHM_CREATE | QSHM_ATTACH, 0, 512, "value", 5, NULL, 0, "", 0, &part->outcome);
+}
+
+/* Half of them write, half of them read: every value is whole. */
+static void *use_value(void *argument)
+{
+    struct part *part = argument;
+    int32_t handle = join_value(part);
+    GT(handle, 0);
+    struct {
+        struct qshm_value header;
+        uint8_t bytes[512];
+    } seen;
+    uint8_t bytes[512];
+    double sequence = 0;
+    for (int round = 0; round < 10 * ROUNDS; round++) {
+        if (part->number % 2 == 0) {
+            size_t size = (size_t)(round * 7 % 512) + 1;
+            memset(bytes, part->number + (int)size, size);
+            EQ(qshm_value_set(handle, bytes, (double)size, -1), 1);
+        } else {
+            GE(qshm_value_get(handle, &seen, sizeof seen), sizeof seen.header);
+            GE(seen.header.sequence, sequence);
+            sequence = seen.header.sequence;
+            for (size_t i = 1; i < (size_t)seen.header.size; i++) {
+                EQ(seen.bytes[i], seen.bytes[0]);
+            }
+        }
+    }
+    EQ(qshm_detach((uint32_t)handle), 0);
+    return NULL;
+}
+
+CASE(threads_value_is_whole)
+{
+    static struct part parts[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        parts[i].number = i;
+    }
+    int32_t keeper = join_value(&parts[0]);
+    GT(keeper, 0);
+    run_threads(use_value, parts, sizeof *parts);
+    EQ(qshm_value_sequence(keeper), THREADS / 2 * 10 * ROUNDS);
+    EQ(qshm_detach((uint32_t)keeper), 0);
+    EQ(count_files(), 0);
+}
+
+enum { PERMITS = 3 };
+static _Atomic int in_use;
+
+static int32_t join_semaphore(struct part *part)
+{
+    return qshm_open_semaphore(QSHM_CREATE | QSHM_ATTACH, 0, PERMITS, 100, "permits", 7, NULL, 0, &part->outcome);
+}
+
+static void *use_permits(void *argument)
+{
+    struct part *part = argument;
+    for (int round = 0; round < ROUNDS / 2; round++) {
+        int32_t handle = join_semaphore(part);
+        GT(handle, 0);
+        int count = 1 + (round + part->number) % PERMITS;
+        int32_t r;
+        while ((r = qshm_acquire(handle, count, round % 3 != 0)) == 0) {
+            sched_yield();
+        }
+        EQ(r, 1);
+        LE(atomic_fetch_add(&in_use, count) + count, PERMITS);
+        GE(qshm_available(handle), 0);
+        atomic_fetch_sub(&in_use, count);
+        if (round % 4 == 0) {
+            EQ(qshm_consume(handle, 1), 0);
+            EQ(qshm_post(handle, 1), 0);
+        } else if (round % 4 == 1) {
+            EQ(qshm_give_back(handle, 1), 0);
+        }
+        EQ(qshm_detach((uint32_t)handle), 0); /* gives the others back */
+    }
+    return NULL;
+}
+
+CASE(threads_permits_are_conserved)
+{
+    static struct part parts[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        parts[i].number = i;
+    }
+    int32_t keeper = join_semaphore(&parts[0]);
+    GT(keeper, 0);
+    run_threads(use_permits, parts, sizeof *parts);
+    EQ(qshm_available(keeper), PERMITS);
+    EQ(qshm_acquire(keeper, PERMITS, 0), 1);
+    EQ(qshm_detach((uint32_t)keeper), 0);
+    EQ(count_files(), 0);
+}
+
+static _Atomic int publishing;
+
+/* Three publish, the others wait for it, by a bell or asleep. */
+static void *wait_for_changes(void *argument)
+{
+    struct part *part = argument;
+    int32_t handle = open_as(part, QSHM_ATTACH, "change");
+    GT(handle, 0);
+    if (part->number < 3) {
+        for (int round = 0; round < 2 * ROUNDS; round++) {
+            EQ(qshm_notify(handle), 0);
+            if (round % 16 == 0) {
+                sched_yield();
+            }
+        }
+        publishing--;
+        EQ(qshm_notify(handle), 0);
+    } else {
+        int fd = part->number % 2 == 0 ? qshm_bell_open((uint32_t)handle, QSHM_BELL_FIFO, &part->outcome) : -1;
+        for (bool last = false; !last;) {
+            int32_t seen = qshm_revision(handle);
+            last = publishing == 0;
+            if (!last && fd < 0) {
+                qshm_wait_change(handle, seen, HUGE_VAL);
+            } else if (!last && qshm_expect_change(handle, seen) == 0) {
+                struct pollfd poller = {.fd = fd, .events = POLLIN};
+                EQ(poll(&poller, 1, -1), 1);
+                char bytes[64];
+                GT(read(fd, bytes, sizeof bytes), 0);
+            }
+        }
+        if (fd >= 0) {
+            EQ(qshm_bell_close((uint32_t)handle), 0);
+            close(fd);
+        }
+    }
+    EQ(qshm_detach((uint32_t)handle), 0);
+    return NULL;
+}
+
+CASE(threads_changes_are_heard)
+{
+    static struct part parts[THREADS];
+    publishing = 3;
+    for (int i = 0; i < THREADS; i++) {
+        parts[i].number = i;
+    }
+    int32_t keeper = open_memory(QSHM_CREATE, "change");
+    GT(keeper, 0);
+    run_threads(wait_for_changes, parts, sizeof *parts);
+    EQ(qshm_revision(keeper), 3 * (2 * ROUNDS + 1));
+    EQ(qshm_detach((uint32_t)keeper), 0);
+    EQ(count_files(), 0);
 }

@@ -1,21 +1,22 @@
 #!/bin/sh
-# Verifies lock.pml, and then that each of its defects is found: a model that cannot fail shows nothing.
+# Verifies each model, and then that each of its defects is found: a model that cannot fail shows nothing.
 # Argument: a directory to work in. CC is the compiler.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
 
-# verify NAME EXPECTED FLAGS...: EXPECTED is "right" or the words of the error that must be found
+# verify MODEL NAME EXPECTED FLAGS...: EXPECTED is "right" or the words of the error that must be found
 verify() {
-    name=$1
-    expected=$2
-    shift 2
+    model=$1
+    name=$2
+    expected=$3
+    shift 3
     mkdir -p "$name"
     (
         cd "$name"
         rm -f ./*.trail pan*
-        spin "$@" -a "$here/lock.pml" > spin.txt
+        spin "$@" -a "$here/$model.pml" > spin.txt
         "${CC:-cc}" -O2 -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c
         ./pan -m1000000 > out.txt
     )
@@ -34,12 +35,32 @@ verify() {
     fi
 }
 
-verify lock right -DFAULTS=2
-verify plain_store 'assertion violated' -DFAULTS=2 -DPLAIN_STORE
-verify plain_take_back 'assertion violated' -DFAULTS=1 -DPLAIN_TAKE_BACK
-verify unaccepted 'assertion violated' -DFAULTS=1 -DUNACCEPTED
-verify unbounded_sleep 'invalid end state' -DFAULTS=1 -DUNBOUNDED
-verify offer_stands 'invalid end state' -DFAULTS=1 -DOFFER_STANDS
-verify untold_takeover 'assertion violated' -DFAULTS=2 -DUNTOLD
-verify untold_force 'assertion violated' -DFAULTS=2 -DFORCE_UNTOLD
-verify forgetful 'assertion violated' -DFAULTS=1 -DFORGETFUL
+verify lock lock right -DFAULTS=2
+verify lock plain_store 'assertion violated' -DFAULTS=2 -DPLAIN_STORE
+verify lock plain_take_back 'assertion violated' -DFAULTS=1 -DPLAIN_TAKE_BACK
+verify lock unaccepted 'assertion violated' -DFAULTS=1 -DUNACCEPTED
+verify lock unbounded_sleep 'invalid end state' -DFAULTS=1 -DUNBOUNDED
+verify lock offer_stands 'invalid end state' -DFAULTS=1 -DOFFER_STANDS
+verify lock untold_takeover 'assertion violated' -DFAULTS=2 -DUNTOLD
+verify lock untold_force 'assertion violated' -DFAULTS=2 -DFORCE_UNTOLD
+verify lock forgetful 'assertion violated' -DFAULTS=1 -DFORGETFUL
+
+verify bell bell right
+verify bell exchange_then_ring 'assertion violated' -DEXCHANGE
+verify bell plain_disarm 'assertion violated' -DPLAIN_DISARM
+verify bell look_then_arm 'assertion violated' -DLOOK_FIRST
+verify bell armed_once 'assertion violated' -DUNARMED
+
+verify change change right
+verify change separate_flag 'assertion violated' -DSEPARATE_FLAG
+verify change clear_in_bump 'assertion violated' -DCLEAR_IN_BUMP
+verify change clear_any_word 'assertion violated' -DCLEAR_ANY
+verify change no_second_look 'assertion violated' -DNO_SECOND_LOOK
+verify change never_look 'assertion violated' -DNEVER_LOOK
+verify change wake_one 'assertion violated' -DWAKE_ONE
+
+verify lockbell lockbell right
+verify lockbell ring_one 'assertion violated' -DRING_ONE
+verify lockbell lock_look_then_arm 'assertion violated' -DLOOK_FIRST
+verify lockbell no_bit 'assertion violated' -DNO_BIT
+verify lockbell any_word 'assertion violated' -DANY_WORD
