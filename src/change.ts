@@ -21,7 +21,7 @@ const LONGEST_SLEEP = 500;
 const POLL_INTERVAL = 10;
 /** Turns of the event loop in which a wait looks before it sleeps ... */
 const HOT_TURNS = 30;
-/** ... if the last change came less than so many ms ago. On one processor it would only keep the writer from it. */
+/** ... if the last two changes came within so many ms. On one processor it would only keep the writer from it. */
 const HOT_TIME = 1;
 
 const CHANGED = 1;
@@ -48,6 +48,7 @@ export class Changes {
   readonly #onRing = (): void => this.#turn();
   readonly #alarm = new Alarm(() => this.#turn());
   #lastChange = -Infinity;
+  #isHot = false;
   #hotTurns = 0; // that are left; 0: asleep
   #isClosed = false;
   /** Is the bell armed, with nothing seen since? */
@@ -63,7 +64,10 @@ export class Changes {
     wait.signal?.throwIfAborted();
     if (this.#isClosed) throw this.#closedError();
     const seen = look();
-    if (seen !== undefined) return Promise.resolve(seen);
+    if (seen !== undefined) {
+      this.#noteChange();
+      return Promise.resolve(seen);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const waiter: Waiter = {
       look: () => {
@@ -113,7 +117,7 @@ export class Changes {
   /** Looks for all. */
   #turn(): void {
     this.#isAsleep = false;
-    if (this.#look()) this.#lastChange = performance.now();
+    if (this.#look()) this.#noteChange();
     if (this.#waiters.size > 0) this.#sleep();
   }
 
@@ -135,7 +139,7 @@ export class Changes {
   }
 
   #sleep(): void {
-    if (performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors() && this.#keepsAlive()) {
+    if (this.#isHot && performance.now() - this.#lastChange < HOT_TIME && hasManyProcessors() && this.#keepsAlive()) {
       this.#alarm.clear();
       if (this.#hotTurns === 0) runtime().nextTurn(() => this.#hotTurn());
       this.#hotTurns = HOT_TURNS;
@@ -144,13 +148,19 @@ export class Changes {
     }
   }
 
+  #noteChange(): void {
+    const now = performance.now();
+    this.#isHot = now - this.#lastChange < HOT_TIME;
+    this.#lastChange = now;
+  }
+
   #keepsAlive(): boolean {
     for (const { wait } of this.#waiters) if (wait.ref) return true;
     return false;
   }
 
   #hotTurn(): void {
-    if (this.#look()) this.#lastChange = performance.now();
+    if (this.#look()) this.#noteChange();
     if (this.#waiters.size === 0) this.#hotTurns = 0;
     else if (--this.#hotTurns > 0) runtime().nextTurn(() => this.#hotTurn());
     else this.#arm();
@@ -163,7 +173,7 @@ export class Changes {
       const handle = this.#attachment.handle("wait for");
       const revision = qshm_revision(handle);
       const hasBell = this.#attachment.bell.open();
-      if (this.#look()) this.#lastChange = performance.now();
+      if (this.#look()) this.#noteChange();
       if (this.#waiters.size === 0) return;
       if (hasBell && qshm_expect_change(handle, revision) === CHANGED) continue;
       this.#isAsleep = true;

@@ -1,23 +1,26 @@
-/** What has to be there before anything is measured: the rivals, in C and from the registry, and the package as shipped. */
+/** What has to be there before anything is measured or drawn: what the registry has, the rivals in C, the package as shipped. */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { LIBRARY, ROOT } from "../support/runtimes.ts";
 
 const HERE = `${ROOT}test/bench/`;
 
-/** Installs what `package.json` names, if it is absent. */
-export function installRivals(): void {
-  if (existsSync(`${HERE}node_modules/proper-lockfile`)) return;
+/** Installs what `package.json` names, if any of it is absent. */
+export function installDependencies(): void {
+  const { dependencies } = JSON.parse(readFileSync(`${HERE}package.json`, "utf8"));
+  if (Object.keys(dependencies).every((name) => existsSync(`${HERE}node_modules/${name}`))) return;
   const flags = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
   execFileSync("npm", ["install", ...flags], { cwd: HERE, stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/** Compiles `rivals.c`; gives the program's path. */
+/** Compiles `rivals.c` and `partners.c`; gives the program's path. */
 export function compileRivals(directory: string): string {
   const program = `${directory}/rivals`;
   const define = `-DQSHM_LIBRARY="${LIBRARY}"`;
-  execFileSync(process.env.CC ?? "cc", ["-std=gnu11", "-O2", "-Wall", "-Wextra", define, "-o", program, `${HERE}rivals.c`, "-ldl"], {
+  const sources = ["rivals.c", "partners.c"].map((name) => `${HERE}${name}`);
+  const flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", define];
+  execFileSync(process.env.CC ?? "cc", [...flags, "-o", program, ...sources, "-ldl", "-pthread"], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   return program;

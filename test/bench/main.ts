@@ -16,25 +16,34 @@
  * medians: a MISSED with a ratio range that reaches far past the target on both sides is to be measured again.
  *
  * A file in `rows/` holds rows that are measured together, and the code of theirs that runs in the runtime under test;
- * the code that runs in C is in `rivals.c`.
+ * the code that runs in C is in `rivals.c` and `partners.c`.
+ *
+ * The committed chart is drawn by `npm run bench -- --chart=test/bench/chart.svg`; see `chart.ts`.
  */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { testDirectory } from "../support/directory.ts";
 import type { RuntimeName } from "../support/runtimes.ts";
-import { buildPackage, compileRivals, installRivals } from "./build.ts";
+import { buildPackage, compileRivals, installDependencies } from "./build.ts";
 import { type Options, parseOptions } from "./options.ts";
+import { readResults, type Results, resultsOf, writeResults } from "./results.ts";
 import type { Group, Row } from "./row.ts";
 import { attachGroup } from "./rows/attach.ts";
 import { copyGroup } from "./rows/copy.ts";
 import { createGroup } from "./rows/create.ts";
 import { dataGroup } from "./rows/data.ts";
 import { guardGroup } from "./rows/guard.ts";
+import { handOverGroup } from "./rows/hand_over.ts";
 import { lockGroup } from "./rows/lock.ts";
+import { publishGroup } from "./rows/publish.ts";
 import { recoveryGroup } from "./rows/recovery.ts";
+import { roundTripOnOneGroup, roundTripOnTwoGroup } from "./rows/round_trip.ts";
 import { runGroup } from "./rows/run.ts";
+import { semaphoreOnOneGroup, semaphoreOnTwoGroup } from "./rows/semaphore.ts";
 import { startGroup } from "./rows/start.ts";
+import { valueGroup } from "./rows/value.ts";
+import { wakeOnOneGroup, wakeOnTwoGroup } from "./rows/wake.ts";
 import { format, type Line, lineOf } from "./table.ts";
 
 const GROUPS: readonly Group[] = [
@@ -44,6 +53,15 @@ const GROUPS: readonly Group[] = [
   attachGroup,
   dataGroup,
   copyGroup,
+  publishGroup,
+  wakeOnOneGroup,
+  wakeOnTwoGroup,
+  roundTripOnOneGroup,
+  roundTripOnTwoGroup,
+  valueGroup,
+  handOverGroup,
+  semaphoreOnOneGroup,
+  semaphoreOnTwoGroup,
   startGroup,
   runGroup,
   recoveryGroup,
@@ -60,10 +78,9 @@ function subjectsOf(rows: readonly Row[]): readonly string[] {
   return [...new Set(rows.flatMap(({ ours, rival }) => (typeof rival === "string" ? [ours, rival] : [ours])))];
 }
 
-async function main(options: Options): Promise<void> {
+async function measure(options: Options): Promise<Results> {
   const build = mkdtempSync(`${tmpdir()}/qshm-bench-`);
   try {
-    installRivals();
     const rivals = compileRivals(build);
     const shipped = buildPackage(build);
     const lines: Line[] = [];
@@ -79,12 +96,21 @@ async function main(options: Options): Promise<void> {
         own.push(...rows.map((row) => lineOf(group.name, row, runtime, samples)));
       }
       lines.push(...own);
-      if (!options.json) console.log(`${runtime}\n${format(own)}\n`);
+      console.log(`${runtime}\n${format(own)}\n`);
     }
-    if (options.json) console.log(JSON.stringify(lines, undefined, 2));
+    return resultsOf(options.runtimes, lines);
   } finally {
     rmSync(build, { recursive: true, force: true });
   }
+}
+
+async function main(options: Options): Promise<void> {
+  installDependencies();
+  const results = options.from === undefined ? await measure(options) : readResults(options.from);
+  if (options.json !== undefined) writeResults(options.json, results);
+  if (options.chart === undefined) return;
+  const { draw } = await import("./chart.ts"); // what it needs is installed only now
+  writeFileSync(options.chart, draw(results));
 }
 
 const options = parseOptions(process.argv.slice(2));

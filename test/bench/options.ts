@@ -10,16 +10,23 @@ export interface Options {
   readonly rows: readonly string[];
   readonly rounds: number;
   readonly batches: number;
-  readonly json: boolean;
+  /** Where to write what was measured. */
+  readonly json: string | undefined;
+  /** Where to draw it. */
+  readonly chart: string | undefined;
+  /** What to read instead of measuring. */
+  readonly from: string | undefined;
 }
 
 const HELP = `Usage: npm run bench -- [OPTION...]
 
   --runtime=NAME  deno, bun or node; may be given several times (default: all that are installed)
   --row=TEXT      only rows whose "group: row" contains TEXT; may be given several times
-  --rounds=N      fresh processes for each subject (default: 4)
+  --rounds=N      fresh processes for each subject (default: 3)
   --batches=N     samples of each subject in a round (default: 40)
-  --json          print the table as JSON
+  --json=FILE     write the table to FILE as JSON
+  --chart=FILE    draw the table to FILE as SVG
+  --from=FILE     take the table from what --json wrote, and measure nothing
   --help          print this
 
 test/bench/main.ts says how to read the table.`;
@@ -41,9 +48,11 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     options: {
       runtime: { type: "string", multiple: true, default: [] },
       row: { type: "string", multiple: true, default: [] },
-      rounds: { type: "string", default: "4" },
+      rounds: { type: "string", default: "3" },
       batches: { type: "string", default: "40" },
-      json: { type: "boolean", default: false },
+      json: { type: "string" },
+      chart: { type: "string" },
+      from: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -59,5 +68,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     rounds: positive("rounds", values.rounds),
     batches: positive("batches", values.batches),
     json: values.json,
+    chart: values.chart,
+    from: values.from,
   };
 }

@@ -2,8 +2,8 @@
  * rivals.c - what the operations of the public API are compared with, in C.
  *
  * Each line on stdin is `<subject> <count>`: the subject is done `count` times, and the nanoseconds that took are the
- * line on stdout. `rivals spawn COMMAND [ARG...]` has one subject: COMMAND, from its start to its exit. Files are made
- * in $QSHM_DIRECTORY; `library.` subjects call the library itself.
+ * line on stdout; the subjects of partners.c take their time themselves. `rivals spawn COMMAND [ARG...]` has one subject:
+ * COMMAND, from its start to its exit. Files are made in $QSHM_DIRECTORY; `library.` subjects call the library itself.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,17 +22,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../c/qshm.h"
+#include "rivals.h"
 
-#define TRY(condition) ((condition) ? (void)0 : fail(#condition))
-
-static _Noreturn void fail(const char *what)
+_Noreturn void rivals_fail(const char *what)
 {
     perror(what);
     exit(1);
 }
 
-static const char *path_of(const char *name)
+const char *rivals_path(const char *name)
 {
     static char path[4096];
     snprintf(path, sizeof path, "%s/%s", getenv("QSHM_DIRECTORY"), name);
@@ -67,7 +65,7 @@ static void file_lock(long count)
 {
     static int fd = -1;
     if (fd < 0) {
-        TRY((fd = open(path_of("flock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) >= 0);
+        TRY((fd = open(rivals_path("flock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) >= 0);
     }
     for (long i = 0; i < count; i++) {
         TRY(flock(fd, LOCK_EX) == 0);
@@ -77,14 +75,7 @@ static void file_lock(long count)
 
 /* --- the library, without a runtime ---------------------------------------------------------------------------------- */
 
-static struct {
-    __typeof__(&qshm_open) open;
-    __typeof__(&qshm_detach) detach;
-    __typeof__(&qshm_try_lock) try_lock;
-    __typeof__(&qshm_unlock) unlock;
-    __typeof__(&qshm_read) read;
-    __typeof__(&qshm_write) write;
-} library;
+struct rivals_library library;
 
 static void load_library(void)
 {
@@ -96,13 +87,17 @@ static void load_library(void)
 #define LOAD(name) TRY((*(void **)&library.name = dlsym(handle, "qshm_" #name)) != NULL)
     LOAD(open);
     LOAD(detach);
+    LOAD(payload);
     LOAD(try_lock);
     LOAD(unlock);
     LOAD(read);
     LOAD(write);
+    LOAD(revision);
+    LOAD(notify);
+    LOAD(wait_change);
 }
 
-static uint32_t open_segment(uint32_t how, const char *key, double size)
+uint32_t rivals_open(uint32_t how, const char *key, double size)
 {
     static struct qshm_outcome outcome;
     int32_t handle = library.open(QSHM_KIND_MEMORY, how, 0, size, key, (uint32_t)strlen(key), "", 0, &outcome);
@@ -114,7 +109,7 @@ static void library_lock(long count)
 {
     static uint32_t handle;
     if (handle == 0) {
-        handle = open_segment(QSHM_CREATE, "lock-c", 64);
+        handle = rivals_open(QSHM_CREATE, "lock-c", 64);
     }
     for (long i = 0; i < count; i++) {
         TRY(library.try_lock(handle) == 1);
@@ -125,7 +120,7 @@ static void library_lock(long count)
 static void library_create(long count)
 {
     for (long i = 0; i < count; i++) {
-        TRY(library.detach(open_segment(QSHM_CREATE, "create-c", 4096)) == 0);
+        TRY(library.detach(rivals_open(QSHM_CREATE, "create-c", 4096)) == 0);
     }
 }
 
@@ -133,17 +128,17 @@ static void library_attach(long count)
 {
     static uint32_t creator;
     if (creator == 0) {
-        creator = open_segment(QSHM_CREATE, "attach-c", 4096);
+        creator = rivals_open(QSHM_CREATE, "attach-c", 4096);
     }
     for (long i = 0; i < count; i++) {
-        TRY(library.detach(open_segment(QSHM_ATTACH, "attach-c", 0)) == 0);
+        TRY(library.detach(rivals_open(QSHM_ATTACH, "attach-c", 0)) == 0);
     }
 }
 
 static uint32_t copy_handle(void)
 {
     static uint32_t handle;
-    return handle != 0 ? handle : (handle = open_segment(QSHM_CREATE, "copy-c", 1 << 20));
+    return handle != 0 ? handle : (handle = rivals_open(QSHM_CREATE, "copy-c", 1 << 20));
 }
 
 static void library_read(long count)
@@ -159,6 +154,17 @@ static void library_write(long count)
     char bytes[64] = {0};
     for (long i = 0; i < count; i++) {
         TRY(library.write(copy_handle(), 0, bytes, sizeof bytes) == 0);
+    }
+}
+
+static void library_notify(long count)
+{
+    static uint32_t handle;
+    if (handle == 0) {
+        handle = rivals_open(QSHM_CREATE, "notify-c", 64);
+    }
+    for (long i = 0; i < count; i++) {
+        TRY(library.notify(handle) == 0);
     }
 }
 
@@ -289,6 +295,7 @@ static const struct {
     {"c.library.attach", library_attach},
     {"c.library.read", library_read},
     {"c.library.write", library_write},
+    {"c.library.notify", library_notify},
     {"c.plain.create", plain_create},
     {"c.plain.create.touched", plain_create_touched},
     {"c.plain.attach", plain_attach},
@@ -297,11 +304,28 @@ static const struct {
     {"spawn", spawn_command},
 };
 
-static double now(void)
+double rivals_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static double measure(const char *name, long count)
+{
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        if (strcmp(subjects[i].name, name) == 0) {
+            double start = rivals_now();
+            subjects[i].run(count);
+            return rivals_now() - start;
+        }
+    }
+    for (const struct rivals_partner *partner = partners; partner->name != NULL; partner++) {
+        if (strcmp(partner->name, name) == 0) {
+            return partner->run(count);
+        }
+    }
+    return NAN;
 }
 
 int main(int argc, char **argv)
@@ -314,14 +338,8 @@ int main(int argc, char **argv)
     char name[64];
     long count;
     while (scanf("%63s %ld", name, &count) == 2) {
-        for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-            if (strcmp(subjects[i].name, name) == 0) {
-                double start = now();
-                subjects[i].run(count);
-                printf("%.0f\n", now() - start);
-                fflush(stdout);
-            }
-        }
+        printf("%.0f\n", measure(name, count));
+        fflush(stdout);
     }
     return 0;
 }

@@ -2,7 +2,7 @@
 
 import type { RuntimeName } from "../support/runtimes.ts";
 
-/** Something that is repeated and timed: `js.` in the runtime under test, `c.` in `rivals.c`, others by their file. No spaces. */
+/** Something that is repeated and timed: `js.` in the runtime under test, `c.` in C, others by their file. No spaces. */
 export type SubjectName = string;
 
 /** Samples in nanoseconds an operation. The n-th samples of all subjects were taken next to each other. */
@@ -32,8 +32,8 @@ export interface Row {
   readonly runtimes?: readonly RuntimeName[];
 }
 
-/** Code that is timed: does its operation `count` times. */
-export type Case = (count: number) => void | Promise<void>;
+/** Code that is timed: does its operation `count` times. If not all of its time counts, it gives the nanoseconds itself. */
+export type Case = (count: number) => void | number | Promise<void | number>;
 
 /** Prepares a case, in the process that is to run it. */
 export type CaseFactory = () => Case | Promise<Case>;
@@ -48,7 +48,7 @@ export interface Plan {
   readonly batches: number;
   /** QSHM_DIRECTORY: a fresh, empty directory in memory. */
   readonly directory: string;
-  /** The compiled `rivals.c`. */
+  /** The compiled `rivals.c` and `partners.c`. */
   readonly rivals: string;
   /** The package's `mod.js` as it is shipped. */
   readonly shipped: string;

@@ -1,4 +1,4 @@
-/** The process of the runtime under test: runs the cases of one file in `rows/`. See `host.ts` for the protocol. */
+/** A process of a runtime: runs the cases of one file in `rows/`. See `host.ts` for the protocol. */
 
 import { createInterface } from "node:readline";
 import process from "node:process";
@@ -12,10 +12,11 @@ async function time(name: string, count: number): Promise<number> {
   if (factory === undefined) throw new Error(`Unknown case: ${name}`);
   const run = prepared.get(name) ?? await factory();
   prepared.set(name, run);
+  if (count === 0) return 0;
   const start = performance.now();
-  const pending = run(count);
-  if (pending !== undefined) await pending;
-  return (performance.now() - start) * 1e6;
+  const result = run(count);
+  const own = result instanceof Promise ? await result : result;
+  return own ?? (performance.now() - start) * 1e6;
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

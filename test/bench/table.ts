@@ -4,7 +4,7 @@ import type { RuntimeName } from "../support/runtimes.ts";
 import { numberFor, type Row, type Samples, type SubjectName } from "./row.ts";
 import { ratioOf, type Summary, summarize } from "./statistics.ts";
 
-/** A line of the table, and an element of what `--json` prints. Times are nanoseconds. */
+/** A line of the table. Times are nanoseconds. */
 export interface Line {
   readonly runtime: RuntimeName;
   readonly group: string;
@@ -27,7 +27,7 @@ function targetOf(row: Row, runtime: RuntimeName): Line["target"] {
   }
   if ("ratioAtMost" in target) {
     const limit = numberFor(runtime, target.ratioAtMost);
-    return { text: `<= ${limit}x`, limit, of: "ratio" };
+    return { text: `<= ${Number(limit.toPrecision(3))}x`, limit, of: "ratio" };
   }
   const factor = numberFor(runtime, target.fasterBy);
   return { text: `>= ${factor}x faster`, limit: 1 / factor, of: "ratio" };
@@ -66,6 +66,12 @@ function digits(value: number): string {
 function scale(nanoseconds: number): readonly [number, string] {
   const size = Math.abs(nanoseconds);
   return size < 1e3 ? [1, "ns"] : size < 1e6 ? [1e3, "us"] : size < 1e9 ? [1e6, "ms"] : [1e9, "s"];
+}
+
+/** A round time, for a scale. */
+export function shortTime(nanoseconds: number): string {
+  const [unit, name] = scale(nanoseconds);
+  return `${Number((nanoseconds / unit).toPrecision(3))} ${name}`;
 }
 
 function time(nanoseconds: number): string {

@@ -46,7 +46,7 @@ describe("startTimer()", () => {
 
   it("does not call after cancel()", async () => {
     let calls = 0;
-    runtime().startTimer(() => calls++, 1, true)();
+    runtime().startTimer(() => calls++, 1, true).cancel();
     await new Promise<void>((resolve) => runtime().startTimer(resolve, 5, true));
     expect(calls).toBe(0);
   });
