@@ -217,6 +217,8 @@ QSHM_API int32_t qshm_bell_close(uint32_t handle);
 /* Arms the bell for the change that follows `since`: 0, or 1 if it has come already. A ring is a hint: look again, and
  * arm again; look also without a ring, every half second. */
 QSHM_API int32_t qshm_expect_change(double handle, double since);
+/* Nobody waits for a change any more: it need not be rung. 0. */
+QSHM_API int32_t qshm_stop_expecting(double handle);
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 

@@ -55,6 +55,7 @@ export const SYMBOLS = {
     qshm_bell_open: { parameters: ["u32", "u32", "out"], result: "i32" },
     qshm_bell_close: { parameters: ["u32"], result: "i32" },
     qshm_expect_change: { parameters: ["f64", "f64"], result: "i32" },
+    qshm_stop_expecting: { parameters: ["f64"], result: "i32" },
     qshm_busy_process: { parameters: ["u32"], result: "i32" },
   },
   value: {

@@ -45,13 +45,17 @@ interface Waiter {
 export class Changes {
   readonly #attachment: Attachment;
   readonly #waiters = new Set<Waiter>();
-  readonly #onRing = (): void => this.#turn();
+  readonly #onRing = (): void => {
+    this.#isArmed = false; // whoever rings takes it down
+    this.#turn();
+  };
   readonly #alarm = new Alarm(() => this.#turn());
   #lastChange = -Infinity;
   #isHot = false;
   #hotTurns = 0; // that are left; 0: asleep
   #isClosed = false;
-  /** Is the bell armed, with nothing seen since? */
+  #isArmed = false;
+  /** Has everybody looked since it was armed, and nobody been woken? */
   #isAsleep = false;
   #nextLook = Infinity;
 
@@ -107,6 +111,10 @@ export class Changes {
     this.#waiters.delete(waiter);
     if (this.#waiters.size === 0) {
       this.#attachment.bell.removeListener(this.#onRing);
+      if (this.#isArmed && this.#attachment.isAttached) {
+        changeFunctions().qshm_stop_expecting(this.#attachment.handle("wait for"));
+      }
+      this.#isArmed = false;
       this.#isAsleep = false;
       this.#alarm.clear();
     }
@@ -176,6 +184,7 @@ export class Changes {
       if (this.#look()) this.#noteChange();
       if (this.#waiters.size === 0) return;
       if (hasBell && qshm_expect_change(handle, revision) === CHANGED) continue;
+      this.#isArmed = hasBell;
       this.#isAsleep = true;
       this.#nextLook = performance.now() + (hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
       this.#setAlarm();

@@ -151,3 +151,13 @@ int32_t qshm_expect_change(double handle, double since)
     }
     return qshm__change_expect(a, (uint32_t)since);
 }
+
+int32_t qshm_stop_expecting(double handle)
+{
+    struct qshm__attachment *a = qshm__handle_hot(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    qshm__bell_disarm(a, QSHM_NEWS_CHANGE);
+    return 0;
+}

@@ -211,6 +211,7 @@ static int give_up(struct qshm__attachment *a, uint64_t keep)
 static int withdraw(struct qshm__attachment *a, bool take)
 {
     a->waiting_since = 0;
+    qshm__bell_disarm(a, QSHM_NEWS_FREE);
     uint64_t word = atomic_load_explicit(&a->control->lock, memory_order_acquire);
     for (;;) {
         if (owner_of(word) == a->id && !a->holding) {
@@ -258,10 +259,13 @@ int qshm__lock_poll(struct qshm__attachment *a)
         a->waiting_since = now;
     }
     qshm__bell_arm(a, QSHM_NEWS_FREE);
+    unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
     uint64_t seen;
-    return attempt(
-        a, CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0) | (now - a->waiting_since > passed_over ? WANT_HEIR : 0),
-        &seen);
+    int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    if (r != QSHM_LOCK_BUSY) {
+        qshm__bell_disarm(a, QSHM_NEWS_FREE);
+    }
+    return r;
 }
 
 int qshm__lock_cancel(struct qshm__attachment *a)

@@ -24,6 +24,7 @@
 #include "semaphore.h"
 
 #include "../qshm.h"
+#include "bell.h"
 #include "change.h"
 #include "directory.h"
 #include "fault.h"
@@ -248,6 +249,9 @@ static int acquire_once(struct qshm__attachment *a, uint32_t count, bool queue)
     bool was_queued = find_ticket(a, a->id) != NULL;
     r = acquire_locked(a, count, queue);
     qshm__lock_release(a);
+    if (r == QSHM_PERMITS_TAKEN) {
+        qshm__bell_disarm(a, QSHM_NEWS_CHANGE);
+    }
     if (r == QSHM_PERMITS_TAKEN && was_queued) {
         qshm__change_publish(a); /* the next one in the queue may take now */
     }
@@ -271,6 +275,7 @@ void qshm__semaphore_withdraw(struct qshm__attachment *a)
 {
     struct qshm__ticket *mine = find_ticket(a, a->id);
     uint64_t claim = mine == NULL ? 0 : atomic_load(&mine->claim);
+    qshm__bell_disarm(a, QSHM_NEWS_CHANGE);
     if (id_of(claim) == a->id && atomic_compare_exchange_strong(&mine->claim, &claim, 0)) {
         QSHM_POINT("withdrawn");
         qshm__change_publish(a);

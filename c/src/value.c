@@ -180,7 +180,7 @@ uint32_t qshm__value_busy(const struct qshm__attachment *a)
     return 0;
 }
 
-static int set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected)
+static int set(struct qshm__attachment *a, const void *bytes, uint64_t size, const double *expected)
 {
     uint64_t mine;
     int i = claim_patiently(a, &mine);
@@ -195,7 +195,7 @@ static int set(struct qshm__attachment *a, const void *bytes, uint64_t size, con
     QSHM_POINT("buffer written");
     uint64_t word = current(a);
     bool stored = false;
-    while (!stored && (expected == NULL || word >> BUFFER_BITS == *expected)) {
+    while (!stored && (expected == NULL || (double)(word >> BUFFER_BITS) == *expected)) {
         uint64_t next = ((word >> BUFFER_BITS) + 1) << BUFFER_BITS | (unsigned)i;
         stored = swap(&a->control->value_current, &word, next);
     }
@@ -212,7 +212,7 @@ static int set(struct qshm__attachment *a, const void *bytes, uint64_t size, con
     return stored ? QSHM_VALUE_STORED : QSHM_VALUE_MOVED_ON;
 }
 
-int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected)
+int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const double *expected)
 {
     a->thread = qshm__os_thread();
     atomic_store(&a->inside, true);
@@ -311,11 +311,10 @@ int32_t qshm_value_set(double handle, const void *bytes, double size, double exp
         return a == NULL ? error : QSHM_E_READ_ONLY;
     }
     if (!qshm__is_size(size) || (bytes == NULL && size > 0) || (uint64_t)size > qshm__value_capacity(a) ||
-        (expected >= 0 && !qshm__is_size(expected))) {
+        !(expected < 1e19) || (expected >= 0 && expected < 9007199254740992.0 && !qshm__is_size(expected))) {
         return QSHM_E_ARGUMENT;
     }
-    uint64_t sequence = expected >= 0 ? (uint64_t)expected : 0;
-    return qshm__value_set(a, bytes, (uint64_t)size, expected >= 0 ? &sequence : NULL);
+    return qshm__value_set(a, bytes, (uint64_t)size, expected >= 0 ? &expected : NULL);
 }
 
 int32_t qshm_value_get(double handle, void *value, double capacity)

@@ -17,7 +17,7 @@ uint64_t qshm__value_sequence(const struct qshm__attachment *a);
 
 enum { QSHM_VALUE_STORED = 1, QSHM_VALUE_MOVED_ON = 0 };
 /* STORED, MOVED_ON if `*expected` (unless NULL) is not the sequence any more, or BUSY. */
-int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const uint64_t *expected);
+int qshm__value_set(struct qshm__attachment *a, const void *bytes, uint64_t size, const double *expected);
 /* The id of one that keeps a buffer, of several anyone: whoever cannot set is told. 0: nobody. */
 uint32_t qshm__value_busy(const struct qshm__attachment *a);
 

@@ -75,18 +75,57 @@ export async function until(condition: () => boolean, what: string): Promise<voi
 }
 
 /** Counts the listeners that a signal has. */
-export function countListeners(signal: AbortSignal): { count: number } {
-  const listeners = { count: 0 };
+export function countListeners(signal: AbortSignal): { readonly count: number } {
+  const listeners = new Set<unknown>();
   const { addEventListener, removeEventListener } = signal;
   signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => {
-    listeners.count++;
+    listeners.add(rest[1]);
     addEventListener.apply(signal, rest);
   };
   signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => {
-    listeners.count--;
+    listeners.delete(rest[1]);
     removeEventListener.apply(signal, rest);
   };
-  return listeners;
+  return {
+    get count() {
+      return listeners.size;
+    },
+  };
+}
+
+/** The timers that are running; those of `node:timers` do not count. */
+export function countTimers(): Disposable & { readonly count: number } {
+  const { setTimeout, clearTimeout } = globalThis;
+  const running = new Set<unknown>();
+  globalThis.setTimeout = ((f: () => void, ms: number) => {
+    const timer = setTimeout(() => {
+      running.delete(timer);
+      f();
+    }, ms);
+    running.add(timer);
+    return timer;
+  }) as typeof setTimeout;
+  globalThis.clearTimeout = ((timer: number) => {
+    running.delete(timer);
+    clearTimeout(timer);
+  }) as typeof clearTimeout;
+  return {
+    get count() {
+      return running.size;
+    },
+    [Symbol.dispose]: () => void Object.assign(globalThis, { setTimeout, clearTimeout }),
+  };
+}
+
+/** From its `stop()` on no timer comes due, except those of `node:timers`: what wakes somebody then is a bell. */
+export function stoppableTimers(): Disposable & { stop(): void } {
+  const { setTimeout } = globalThis;
+  let isStopped = false;
+  globalThis.setTimeout = ((f: () => void, ms: number) => setTimeout(() => isStopped || f(), ms)) as typeof setTimeout;
+  return {
+    stop: () => void (isStopped = true),
+    [Symbol.dispose]: () => void Object.assign(globalThis, { setTimeout }),
+  };
 }
 
 /** Is the lock free? Looked at through any attachment of the segment. */

@@ -1,6 +1,8 @@
 /** All suites. Imported statically: dynamic imports would need a permission in Deno. */
 
 import type { Suite } from "./case.ts";
+import { bell } from "./cases/bells.ts";
+import { changes } from "./cases/changes.ts";
 import { copying } from "./cases/copying.ts";
 import { dataView } from "./cases/data_view.ts";
 import { errors } from "./cases/errors.ts";
@@ -17,7 +19,9 @@ import { lifetime } from "./cases/lifetime.ts";
 import { lock } from "./cases/lock.ts";
 import { memorySafety } from "./cases/memory_safety.ts";
 import { options } from "./cases/options.ts";
+import { semaphore } from "./cases/semaphore.ts";
 import { validation } from "./cases/validation.ts";
+import { value } from "./cases/value.ts";
 import { waits } from "./cases/waits.ts";
 
 export const suites: readonly Suite[] = [
@@ -27,6 +31,10 @@ export const suites: readonly Suite[] = [
   lock,
   waits,
   forceUnlock,
+  changes,
+  bell,
+  value,
+  semaphore,
   inspection,
   keys,
   validation,

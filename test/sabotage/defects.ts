@@ -417,8 +417,8 @@ const LOCK: Defect[] = [
     name: "exit-frees-other-threads-locks",
     what: "an exit frees a lock inside which another thread still runs",
     file: "c/src/api.c",
-    find: `if (!a->neutralised && !others_lock) {`,
-    replace: `if (!a->neutralised) {`,
+    find: `(is_at_work && a->thread != *(const uintptr_t *)context)`,
+    replace: `(false && is_at_work)`,
     test: { c: "exit_keeps_the_locks_of_other_threads" },
   },
 ];
@@ -510,7 +510,7 @@ const TYPESCRIPT: Defect[] = [
   {
     name: "queue-order",
     what: "tasks of one attachment get the lock last come, first served",
-    file: "src/lock.ts",
+    file: "src/wait_queue.ts",
     find: `this.#waiters.push(waiter);`,
     replace: `this.#waiters.unshift(waiter);`,
     test: inNode("lock", "lock() serves the tasks of one attachment in the order in which they asked"),
@@ -518,7 +518,7 @@ const TYPESCRIPT: Defect[] = [
   {
     name: "abort-listener-leak",
     what: "every wait with a signal leaves a listener on it",
-    file: "src/lock.ts",
+    file: "src/wait_queue.ts",
     find: `waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);`,
     replace: ``,
     test: inNode("waits", "lock() lets go of the signal when it has ended, however"),
@@ -526,9 +526,10 @@ const TYPESCRIPT: Defect[] = [
   {
     name: "claim-left-behind",
     what: "a wait that times out leaves its claim: the lock is offered to nobody",
-    file: "src/lock.ts",
-    find: `library().qshm_cancel_lock(this.#attachment.handle("lock"));`,
-    replace: ``,
+    file: "src/wait_queue.ts",
+    find: `if (this.isEmpty) this.#source.cancel();
+    else`,
+    replace: `if (!this.isEmpty)`,
     test: inNode("waits", "lock() that times out leaves no claim: unlock() frees the lock"),
   },
   {
@@ -661,8 +662,8 @@ const GUARD: Defect[] = [
     name: "guard-of-another-thread",
     what: "the guard of a thread that still runs is freed when another thread ends the process",
     file: "c/src/api.c",
-    find: `(a->holding || a->guards || a->waiting_since != 0)`,
-    replace: `(a->holding || a->waiting_since != 0)`,
+    find: `a->holding || a->guards || `,
+    replace: `a->holding || `,
     test: { c: "guard_of_another_thread_is_left_to_the_kernel" },
   },
   {
@@ -748,4 +749,106 @@ const GUARD: Defect[] = [
   },
 ];
 
-export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...GUARD, ...SAFETY, ...TYPESCRIPT];
+const WAKING: Defect[] = [
+  {
+    name: "B1-exchange-then-ring",
+    what: "one that is stopped between taking a bell down and ringing it makes the others ring nobody",
+    file: "c/src/bell.c",
+    find: `        int r = state == 0 ? -ENOENT : ring(a, i, atomic_load(&bell->kind));
+        QSHM_POINT("bell rung");`,
+    replace: `        atomic_compare_exchange_strong(&bell->armed, &armed, 0);
+        QSHM_POINT("bell rung");
+        int r = state == 0 ? -ENOENT : ring(a, i, atomic_load(&bell->kind));`,
+    test: { c: "bell_ring_is_stopped_anywhere" },
+  },
+  {
+    name: "B1-plain-disarm",
+    what: "a slow ringer disarms a waiter that has armed its bell again",
+    file: "c/src/bell.c",
+    find: `            rung += r >= 0;
+            atomic_compare_exchange_strong(&bell->armed, &armed, 0);`,
+    replace: `            rung += r >= 0;
+            atomic_store(&bell->armed, 0);`,
+    test: { c: "bell_ring_takes_down_only_what_it_saw" },
+  },
+  {
+    name: "B2-cleared-in-the-bump",
+    what: "a publisher that is killed behind its addition takes the next one's wake-up with it",
+    file: "c/src/change.c",
+    find: `uint32_t word = atomic_fetch_add_explicit(word_of(a), 2, memory_order_seq_cst) + 2;`,
+    replace: `uint32_t before = atomic_load(word_of(a));
+    while (!atomic_compare_exchange_strong(word_of(a), &before, (before + 2) & ~waiting)) {
+    }
+    uint32_t word = before + 2;`,
+    test: { c: "change_publisher_is_killed_anywhere" },
+  },
+  {
+    name: "B2-never-cleared",
+    what: "waiters that were killed make every change cost a system call, for ever",
+    file: "c/src/change.c",
+    find: `if (atomic_compare_exchange_strong(word_of(a), &word, word & ~waiting)) {`,
+    replace: `if (false) {`,
+    test: { c: "change_killed_waiters_cost_nothing" },
+  },
+  {
+    name: "bell-link-followed",
+    what: "a link at a bell's name changes the mode of any file of the user's",
+    file: "c/src/os_linux_bell.c",
+    find: `int place = result(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    int r = place < 0 ? place : result(fstat(place, &there));`,
+    replace: `int place = result(openat(directory, name, O_PATH | O_CLOEXEC));
+    int r = place < 0 ? place : 0;
+    if (r == 0) {
+        return place;
+    }`,
+    test: { c: "bell_never_changes_another_file" },
+  },
+  {
+    name: "V1-torn-value",
+    what: "a slow reader gets half of one value and half of another",
+    file: "c/src/value.c",
+    find: `return (uint32_t)atomic_load_explicit(stamp, memory_order_relaxed) == (uint32_t)before;`,
+    replace: `return before == before;`,
+    test: { c: "value_slow_reader_beside_fast_writers" },
+  },
+  {
+    name: "S1-record-late",
+    what: "one that is killed while it takes permits takes them with it, or gives them twice",
+    file: "c/src/semaphore.c",
+    find: `    atomic_store(record, entry(a->id, (uint32_t)atomic_load(record) + count));
+    QSHM_POINT("permits taken");`,
+    replace: `    atomic_fetch_sub(&a->control->permits_total, count);
+    QSHM_POINT("permits taken");
+    atomic_store(record, entry(a->id, (uint32_t)atomic_load(record) + count));
+    atomic_fetch_add(&a->control->permits_total, count);`,
+    test: { c: "semaphore_taker_is_killed_anywhere" },
+  },
+  {
+    name: "permits-past-the-queue",
+    what: "who asks for many permits is starved by those who ask for few",
+    file: "c/src/semaphore.c",
+    find: `        if (!is_passed_over(a, older)) {
+            return false;
+        }`,
+    replace: ``,
+    test: { c: "semaphore_large_request_is_served" },
+  },
+  {
+    name: "stopped-ticket-blocks",
+    what: "a stopped process that waits for many permits keeps everybody from the few that are free",
+    file: "c/src/semaphore.c",
+    find: `silence > loses_place || `,
+    replace: ``,
+    test: { c: "semaphore_stopped_ticket_blocks_nobody" },
+  },
+  {
+    name: "permits-of-a-running-thread",
+    what: "permits are given to another while the thread that has them still works",
+    file: "c/src/api.c",
+    find: `a->guards || a->inside || `,
+    replace: `a->guards || `,
+    test: { c: "exit_keeps_the_permits_of_other_threads" },
+  },
+];
+
+export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...SAFETY, ...TYPESCRIPT];

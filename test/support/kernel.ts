@@ -58,3 +58,50 @@ export function setLockOwner(path: string, id: number): void {
   new DataView(bytes.buffer).setBigUint64(0, BigInt(id), true);
   poke(path, LOCK, bytes);
 }
+
+/** Reads bytes of a segment's file. */
+export function peek(path: string, offset: number, size: number): DataView {
+  const bytes = new Uint8Array(size);
+  const fd = openSync(path, "r");
+  readSync(fd, bytes, 0, size, offset);
+  closeSync(fd);
+  return new DataView(bytes.buffer);
+}
+
+/** Where the count of changes stands: its lowest bit is not of it. */
+const REVISION = 128;
+
+/** Makes a segment's revision this one; nobody may be waiting. */
+export function setRevision(path: string, revision: number): void {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, revision * 2, true);
+  poke(path, REVISION, bytes);
+}
+
+/** Where the table of bells stands, how many there are, and the size of one (c/src/layout.h). */
+export const BELLS = { offset: 4096, count: 128, size: 32 } as const;
+
+/** A used entry of the table of bells. */
+export interface BellEntry {
+  readonly index: number;
+  readonly owner: number;
+  readonly isArmed: boolean;
+  /** The name of its file. */
+  readonly name: string;
+}
+
+/** The used entries of the table of bells in a segment's file. */
+export function bellEntries(path: string): BellEntry[] {
+  const table = peek(path, BELLS.offset, BELLS.count * BELLS.size);
+  return Array.from({ length: BELLS.count }, (_, index) => ({
+    index,
+    owner: table.getUint32(index * BELLS.size + 4, true),
+    isArmed: table.getUint32(index * BELLS.size + 8, true) !== 0,
+    name: `b.${table.getBigUint64(index * BELLS.size + 16, true).toString(16).padStart(16, "0")}`,
+  })).filter(({ owner }) => owner !== 0);
+}
+
+/** Resolves once so many bells of a segment are armed: so many event loops sleep. */
+export async function armed(path: string, count: number): Promise<void> {
+  while (bellEntries(path).filter(({ isArmed }) => isArmed).length < count) await new Promise(setImmediate);
+}

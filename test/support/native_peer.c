@@ -4,6 +4,8 @@
  *   native_peer lifetime KEYS SEED   the same rounds as lifetime_worker.ts, over the same line protocol
  *   native_peer count KEY TIMES      waits until four are there (word 1), then adds 1 to word 0 under the lock, TIMES
  *                                    times, and counts in word 3 how often word 2, the last pid, changed
+ *   native_peer value KEY SLOT BASE SEED   sets a value on and on, as value_content.ts has it
+ *   native_peer datagrams PATH SIZE COUNT  sends datagrams of SIZE bytes to a socket, at most COUNT, until it is full
  *
  * QSHM_DIRECTORY says where; linked against the library that the runtimes load.
  */
@@ -12,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../c/qshm.h"
@@ -149,6 +153,60 @@ static int count(const char *key, int times)
     return 0;
 }
 
+/* The same stands in value_content.ts: every byte follows from the size, the counter and the slot. */
+static void fill(uint32_t *words, uint32_t size, uint32_t counter, uint32_t slot)
+{
+    if (size < 12) {
+        for (uint32_t i = 0; i < size; i++) {
+            ((uint8_t *)words)[i] = (uint8_t)(size * 37 + i * 11);
+        }
+        return;
+    }
+    words[0] = counter;
+    words[1] = slot;
+    words[2] = size;
+    for (uint32_t i = 3; i < (size + 3) / 4; i++) {
+        words[i] = (counter * 8 + slot) * 2654435761u + i;
+    }
+}
+
+static int value(const char *key, uint32_t slot, uint32_t counter)
+{
+    static uint32_t words[(1 << 20) / 4];
+    int32_t handle = qshm_open_value(QSHM_ATTACH, 0, 0, key, (uint32_t)strlen(key), "", 0, "bytes", 5, &outcome);
+    if (handle < 0) {
+        fprintf(stderr, "attach of %s gives %d\n", key, handle);
+        return 1;
+    }
+    if (write(1, "ready\n", 6) < 0) {
+        return 1;
+    }
+    for (;;) {
+        uint32_t size = below(1u << (1 + below(20))) + 1;
+        fill(words, size, ++counter, slot);
+        int32_t r = qshm_value_set((uint32_t)handle, words, size, -1);
+        if (r < 0) {
+            fprintf(stderr, "set of %s gives %d\n", key, r);
+            return 1;
+        }
+    }
+}
+
+static int datagrams(const char *path, size_t size, int most)
+{
+    static const char bytes[4096];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    int sent = 0;
+    while (sent < most &&
+           sendto(fd, bytes, size, MSG_NOSIGNAL, (const struct sockaddr *)&address, sizeof address) == (ssize_t)size) {
+        sent++;
+    }
+    printf("%d\n", sent);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "lifetime") == 0) {
@@ -157,6 +215,13 @@ int main(int argc, char **argv)
     }
     if (argc == 4 && strcmp(argv[1], "count") == 0) {
         return count(argv[2], atoi(argv[3]));
+    }
+    if (argc == 6 && strcmp(argv[1], "value") == 0) {
+        random_state = strtoull(argv[5], NULL, 10);
+        return value(argv[2], (uint32_t)atoi(argv[3]), (uint32_t)strtoul(argv[4], NULL, 10));
+    }
+    if (argc == 5 && strcmp(argv[1], "datagrams") == 0) {
+        return datagrams(argv[2], (size_t)atoi(argv[3]), atoi(argv[4]));
     }
     return 2;
 }

@@ -102,6 +102,13 @@ export class Peer implements AsyncDisposable {
     return answer.promise as Promise<R>;
   }
 
+  /** Runs an exported function of a module there, with the same three arguments. */
+  call<R>(module: string, name: string, argument?: unknown): Promise<R> {
+    return this.run(async (api, state, { module, name, argument }) => {
+      return (await import(module))[name](api, state, argument);
+    }, { module, name, argument });
+  }
+
   /** Sends a signal; SIGKILL and its like are waited for with `exited`. */
   signal(name: NodeJS.Signals): void {
     // Not ChildProcess.kill(): in Deno that closes the pipes first, and a peer would end in order.
