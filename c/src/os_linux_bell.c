@@ -102,6 +102,7 @@ int qshm__os_make_bell(int directory, const char *name, uint32_t kind, uint32_t 
     if (fd < 0) {
         return fd;
     }
+    QSHM_POINT("bell file made");
     int r = give_access(directory, name, kind, fd, mode, gid);
     if (r < 0) {
         close(fd);

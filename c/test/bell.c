@@ -851,10 +851,11 @@ CASE(bell_never_changes_another_file)
     struct stepper *stepper = stepper_make();
     uint32_t keeper = make();
     pid_t pid = spawn(open_a_bell, stepper);
-    step_to(stepper, pid, "make bell");
+    step_to(stepper, pid, "bell file made");
     const struct qshm__control *control = qshm__handle_find(keeper)->control;
     char name[24];
     snprintf(name, sizeof name, "%s", file_of(control->bells[0].nonce));
+    EQ(unlink(path_of(name)), 0);
     EQ(symlink("precious", path_of(name)), 0);
     step_free(stepper, pid);
     struct stat file;

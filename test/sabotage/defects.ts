@@ -841,14 +841,6 @@ const WAKING: Defect[] = [
     replace: ``,
     test: { c: "semaphore_stopped_ticket_blocks_nobody" },
   },
-  {
-    name: "permits-of-a-running-thread",
-    what: "permits are given to another while the thread that has them still works",
-    file: "c/src/api.c",
-    find: `a->guards || a->inside || `,
-    replace: `a->guards || `,
-    test: { c: "exit_keeps_the_permits_of_other_threads" },
-  },
 ];
 
 export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...SAFETY, ...TYPESCRIPT];
