@@ -701,9 +701,8 @@ const GUARD: Defect[] = [
     name: "guard-wait-goes-on",
     what: "an aborted wait goes on, and takes the guard for nobody",
     file: "src/wait.ts",
-    find: `    timer?.cancel();
-    signal`,
-    replace: `    signal`,
+    find: `const onAbort = (): void => settle(() => reject(signal?.reason));`,
+    replace: `const onAbort = (): void => reject(signal?.reason);`,
     test: inNode("guard waits", "an abort rejects a wait with the signal's reason in the same turn, and it has left in the same turn too"),
   },
   {
