@@ -840,6 +840,52 @@ const WAKING: Defect[] = [
     replace: ``,
     test: { c: "semaphore_stopped_ticket_blocks_nobody" },
   },
+  {
+    name: "missing-look-before-sleep",
+    what: "a change that comes while a bell is being armed is slept through",
+    file: "src/change.ts",
+    find: `      if (this.#look()) this.#noteChange();
+      if (this.#waiters.size === 0) return;
+      if (hasBell`,
+    replace: `      if (hasBell`,
+    test: inNode("bells", "a change at any moment between the first look and the sleep is seen, without a timer"),
+  },
+  {
+    name: "finaliser-on-a-watcher",
+    what: "a loop over changes ends when somebody's variable is collected",
+    file: "src/changes.ts",
+    find: `      const result = last.then(next); // one after the other, however they are asked for`,
+    replace: `      const finalizers = globalThis as { finalizers?: FinalizationRegistry<() => void> };
+      (finalizers.finalizers ??= new FinalizationRegistry((end) => end())).register(options ?? {}, end);
+      const result = last.then(next);`,
+    test: inNode("changes", "a wait and a loop whose objects were collected go on, and are woken"),
+  },
+  {
+    name: "permit-ends-twice",
+    what: "a permit that is released twice gives back what another task holds",
+    file: "src/system_semaphore.ts",
+    find: `    this.#end = undefined;
+`,
+    replace: ``,
+    test: inNode("semaphore", "a Permit ends once: release(), forget() and dispose again are nothing, whichever came first"),
+  },
+  {
+    name: "update-loses-a-value",
+    what: "update() overwrites what somebody set in between",
+    file: "src/shared_value.ts",
+    find: `seen?.sequence ?? 0)) return value;`,
+    replace: `ANY)) return value;`,
+    test: inNode("value", "update() calls f again with what somebody set in between, and loses neither"),
+  },
+  {
+    name: "bell-stays-armed",
+    what: "a wait that was given up makes the next change ring for nobody",
+    file: "src/change.ts",
+    find: `        changeFunctions().qshm_stop_expecting(this.#attachment.handle("wait for"));
+`,
+    replace: ``,
+    test: inNode("bells", "waiting tells how many attachments wait: none once their waits have ended, however"),
+  },
 ];
 
 export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...SAFETY, ...TYPESCRIPT];
