@@ -7,8 +7,8 @@
  */
 #define _GNU_SOURCE
 #include <math.h>
-#include <sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -670,7 +670,9 @@ static void damage(uint32_t handle, struct random *random)
     uint64_t mine = (uint64_t)id_of((int32_t)handle) << 32;
     switch (random_below(random, 6)) {
     case 0:
-        control_of(handle)->permits_total = (int64_t)(random_below(random, 2) == 0 ? large : UINT64_MAX - large);
+        control_of(handle)->permits_total = random_below(random, 3) == 0   ? INT64_MAX
+                                            : random_below(random, 2) == 0 ? INT64_MIN
+                                                                           : (int64_t)large;
         break;
     case 1:
         control_of(handle)->permits_max = (uint32_t)large;
@@ -871,6 +873,9 @@ CASE(torture_semaphore)
 static void *work_with_a_permit(void *argument)
 {
     struct gate *taken = argument;
+    sigset_t all; /* SIGCONT is for the thread that steps: the steps are its own */
+    sigfillset(&all);
+    EQ(pthread_sigmask(SIG_BLOCK, &all, NULL), 0);
     EQ(qshm_acquire(make(), TOTAL, 0), 1);
     gate_open(taken);
     for (;;) {

@@ -577,6 +577,15 @@ static void lead_to_pin(struct getting *getting, pid_t pid, uint32_t writer)
     }
 }
 
+static int buffers_kept(uint32_t handle)
+{
+    int count = 0;
+    for (int i = 0; i < QSHM_BUFFERS; i++) {
+        count += control_of(handle)->value_stamp[i] >> 32 != 0;
+    }
+    return count;
+}
+
 CASE(value_reader_keeps_the_buffer)
 {
     uint32_t a = make();
@@ -591,15 +600,14 @@ CASE(value_reader_keeps_the_buffer)
         }
         CHECK(step_on(getting->stepper, pid));
         EQ_TEXT(getting->stepper->at, "buffer kept");
+        EQ(buffers_kept(a), 1);
         for (int n = 0; n < 3 * sets; n++) {
             set_next(a);
         }
         step_free(getting->stepper, pid);
         EQ(getting->result, HEADER + SIZE);
         EQ(control_of(a)->value_pin, 0);
-        for (int i = 0; i < QSHM_BUFFERS; i++) {
-            EQ(control_of(a)->value_stamp[i] >> 32, 0);
-        }
+        EQ(buffers_kept(a), 0);
     }
 }
 

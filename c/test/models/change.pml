@@ -1,9 +1,10 @@
 /*
  * change.pml - the word of src/change.c: a version and a bit that says that somebody may wait for the next one.
  *
- * SLEEPERS processes sleep on the word itself, one more waits by a bell (bell.pml has its details). PUBLISHERS processes
- * publish once each, and may die, or be stopped for good, at any step. Each load, compare-and-swap and system call is one
- * step; between any two, everybody else may run. There is no bounded sleep here: what it makes good is left out.
+ * SLEEPERS processes sleep on the word itself; one more, unless -DNO_BELL, waits by a bell (bell.pml has its details).
+ * PUBLISHERS processes publish once each, and may die, or be stopped for good, at any step. Each load, compare-and-swap
+ * and system call is one step; between any two, everybody else may run. There is no bounded sleep here: what it makes
+ * good is left out.
  *
  * Checked: when nobody can do anything any more, all have seen the newest version; unless
  *   - the one that made that version died before it was done, or

@@ -52,10 +52,11 @@ verify bell look_then_arm 'assertion violated' -DLOOK_FIRST
 verify bell armed_once 'assertion violated' -DUNARMED
 
 verify change change right -DPUBLISHERS=2
-verify change change_three right -DNO_BELL
+verify change change_asleep right -DNO_BELL
+verify change change_by_bell right -DSLEEPERS=0
 verify change separate_flag 'assertion violated' -DSEPARATE_FLAG
 verify change clear_in_bump 'assertion violated' -DCLEAR_IN_BUMP
-verify change clear_any_word 'assertion violated' -DCLEAR_ANY
+verify change clear_any_word 'assertion violated' -DSLEEPERS=0 -DCLEAR_ANY
 verify change no_second_look 'assertion violated' -DNO_SECOND_LOOK
 verify change never_look 'assertion violated' -DNEVER_LOOK
 verify change wake_one 'assertion violated' -DWAKE_ONE -DNO_BELL -DSLEEPERS=2 -DPUBLISHERS=2
