@@ -157,6 +157,7 @@ static int attempt(struct qshm__attachment *a, unsigned how, uint64_t *seen)
             next |= as_heir(a->id);
         }
         if (next == word || swap(a, &word, next)) {
+            QSHM_POINT("lock seen taken");
             *seen = next;
             return QSHM_LOCK_BUSY;
         }
@@ -258,7 +259,7 @@ int qshm__lock_poll(struct qshm__attachment *a)
         a->thread = qshm__os_thread();
         a->waiting_since = now;
     }
-    qshm__bell_arm(a, QSHM_NEWS_FREE);
+    qshm__bell_arm(a, QSHM_NEWS_FREE); /* before the look (K2; test: "bell_waiter_for_the_lock_is_stopped_anywhere") */
     unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
     uint64_t seen;
     int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);

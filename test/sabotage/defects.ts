@@ -508,6 +508,15 @@ const SAFETY: Defect[] = [
 
 const TYPESCRIPT: Defect[] = [
   {
+    name: "exit-beside-the-compiler",
+    what: "a program that ends in Node in the wrong moment crashes behind its last line",
+    file: "ffi/node.ts",
+    find: `      finishCompiling();
+`,
+    replace: ``,
+    test: { file: "test/processes/exit.test.ts", name: "while V8 compiles calls into the library > a program ends in order" },
+  },
+  {
     name: "queue-order",
     what: "tasks of one attachment get the lock last come, first served",
     file: "src/wait_queue.ts",
@@ -788,6 +797,99 @@ const WAKING: Defect[] = [
     find: `if (atomic_compare_exchange_strong(word_of(a), &word, word & ~waiting)) {`,
     replace: `if (false) {`,
     test: { c: "change_killed_waiters_cost_nothing" },
+  },
+  {
+    name: "B2-cleared-whatever-it-is",
+    what: "a publisher that takes the bit down late takes that of a new waiter with it",
+    file: "c/src/change.c",
+    find: `        if (atomic_compare_exchange_strong(word_of(a), &word, word & ~waiting)) {
+            QSHM_POINT("waiting cleared");
+            wake(a);
+        }`,
+    replace: `        atomic_fetch_and(word_of(a), ~waiting);
+        QSHM_POINT("waiting cleared");`,
+    test: { c: "change_waiting_is_cleared_beside_a_new_waiter" },
+  },
+  {
+    name: "missing-re-check",
+    what: "a change that comes while a waiter arms its bell is not seen, and not rung for",
+    file: "c/src/change.c",
+    find: `    if (announce(a, since, &word)) {
+        QSHM_POINT("waiting announced");
+        return QSHM_ARMED;
+    }`,
+    replace: `    announce(a, since, &word);
+    if (true) {
+        return QSHM_ARMED;
+    }`,
+    test: { c: "change_expected_too_late" },
+  },
+  {
+    name: "K1-one-bell-for-the-lock",
+    what: "the lock is free, and nobody knows but one who is dead",
+    file: "c/src/bell.c",
+    find: `            rung += r >= 0;
+            atomic_compare_exchange_strong(&bell->armed, &armed, 0);`,
+    replace: `            rung += r >= 0;
+            atomic_compare_exchange_strong(&bell->armed, &armed, 0);
+            if (news == QSHM_NEWS_FREE && rung > 0) {
+                return rung;
+            }`,
+    test: { c: "bell_unlock_rings_all_who_wait" },
+  },
+  {
+    name: "K2-look-then-arm",
+    what: "a lock that is freed between a waiter's look and its arming is never told of",
+    file: "c/src/lock.c",
+    find: `    qshm__bell_arm(a, QSHM_NEWS_FREE); /* before the look (K2; test: "bell_waiter_for_the_lock_is_stopped_anywhere") */
+    unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
+    uint64_t seen;
+    int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    if (r != QSHM_LOCK_BUSY) {
+        qshm__bell_disarm(a, QSHM_NEWS_FREE);
+    }
+    return r;`,
+    replace: `    unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
+    uint64_t seen;
+    int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    if (r == QSHM_LOCK_BUSY) {
+        qshm__bell_arm(a, QSHM_NEWS_FREE);
+    }
+    return r;`,
+    test: { c: "bell_waiter_for_the_lock_is_stopped_anywhere" },
+  },
+  {
+    name: "permits-of-a-running-thread",
+    what: "a process that ends gives back permits that another of its threads still works with",
+    file: "c/src/api.c",
+    find: `a->guards || a->inside ||`,
+    replace: `a->guards ||`,
+    test: { c: "exit_keeps_the_permits_of_other_threads" },
+  },
+  {
+    name: "listener-left-on-signal",
+    what: "each wait leaves a listener on a signal that lives as long as the program",
+    file: "src/change.ts",
+    find: `    waiter.wait.signal?.removeEventListener("abort", waiter.onAbort);
+`,
+    replace: ``,
+    test: inNode("changes", "waitForChange() lets go of the signal when it has ended, however"),
+  },
+  {
+    name: "stale-event",
+    what: "a slow consumer gets one event for each change there ever was",
+    file: "src/changes.ts",
+    find: `seen = found.count;`,
+    replace: `seen = (seen ?? -1) + 1;`,
+    test: inNode("changes", "changes() gives one event for many changes to a slow consumer, which ends with the newest"),
+  },
+  {
+    name: "ref-ignored",
+    what: "a wait that should not keep the process alive does",
+    file: "src/change.ts",
+    find: `keepAlive ||= wait.ref;`,
+    replace: `keepAlive = true;`,
+    test: { file: "test/unit/ref.test.ts", name: "in node > waitForChange with ref: false lets the process end" },
   },
   {
     name: "bell-link-followed",
