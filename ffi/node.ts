@@ -4,6 +4,7 @@
  * @module
  */
 
+import { finishCompiling } from "./node_compiler.ts";
 import type { Adapter, Address, Functions, Table } from "./native.ts";
 import { FIFO, listenByNet, type Net, nextTurn, process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
@@ -39,27 +40,6 @@ function withoutExperimentalWarning<T>(f: () => T): T {
     return f();
   } finally {
     current.emitWarning = emitWarning;
-  }
-}
-
-/**
- * Waits for what V8 compiles on other threads. Node 26.10 frees what describes our functions when its main program, or a
- * Worker, has ended; if such a thread still reads it, the process crashes (tests: "while V8 compiles calls into the library").
- * Nothing but this function, which is for V8's own tests, waits.
- */
-function finishCompiling(): void {
-  const { getBuiltinModule } = process();
-  const { setFlagsFromString } = getBuiltinModule!("node:v8") as { setFlagsFromString(flags: string): void };
-  const { runInThisContext } = getBuiltinModule!("node:vm") as { runInThisContext(code: string): void };
-  for (let attempt = 0; attempt < 10; attempt++) { // a Worker that ends beside us may have reset the flag
-    setFlagsFromString("--allow-natives-syntax");
-    try {
-      return runInThisContext("%FinalizeOptimization()");
-    } catch {
-      // in a V8 that has it no more, each time: then it is as it would be without us
-    } finally {
-      setFlagsFromString("--no-allow-natives-syntax");
-    }
   }
 }
 

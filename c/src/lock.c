@@ -157,7 +157,6 @@ static int attempt(struct qshm__attachment *a, unsigned how, uint64_t *seen)
             next |= as_heir(a->id);
         }
         if (next == word || swap(a, &word, next)) {
-            QSHM_POINT("lock seen taken");
             *seen = next;
             return QSHM_LOCK_BUSY;
         }
@@ -263,6 +262,7 @@ int qshm__lock_poll(struct qshm__attachment *a)
     unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
     uint64_t seen;
     int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    QSHM_POINT("lock looked at");
     if (r != QSHM_LOCK_BUSY) {
         qshm__bell_disarm(a, QSHM_NEWS_FREE);
     }

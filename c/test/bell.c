@@ -440,7 +440,7 @@ CASE(bell_waiter_for_the_lock_is_stopped_anywhere)
                 CHECK(step_on(part.stepper, waiter));
             }
             EQ(qshm_unlock(owner), 0);
-            ended = strcmp(part.stepper->at, "lock seen taken") == 0; /* its last step */
+            ended = strcmp(part.stepper->at, "lock looked at") == 0; /* its last step */
             step_free(part.stepper, waiter);
         }
     }

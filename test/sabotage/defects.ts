@@ -845,6 +845,7 @@ const WAKING: Defect[] = [
     unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
     uint64_t seen;
     int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    QSHM_POINT("lock looked at");
     if (r != QSHM_LOCK_BUSY) {
         qshm__bell_disarm(a, QSHM_NEWS_FREE);
     }
@@ -852,6 +853,7 @@ const WAKING: Defect[] = [
     replace: `    unsigned how = CHECK_LIFE | (a->bell != NULL ? WILL_SLEEP : 0);
     uint64_t seen;
     int r = attempt(a, now - a->waiting_since > passed_over ? how | WANT_HEIR : how, &seen);
+    QSHM_POINT("lock looked at");
     if (r == QSHM_LOCK_BUSY) {
         qshm__bell_arm(a, QSHM_NEWS_FREE);
     }
