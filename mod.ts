@@ -39,6 +39,7 @@ export {
   OutOfResourcesError,
   PermissionDeniedError,
   QshmError,
+  RequestFailedError,
   SizeMismatchError,
   UnsupportedPlatformError,
 } from "./src/errors.ts";
@@ -59,8 +60,14 @@ export type { Permit, SemaphoreOptions } from "./src/system_semaphore.ts";
 export { SharedMemory } from "./src/shared_memory.ts";
 export type { AttachOptions } from "./src/shared_memory.ts";
 export type { InstanceInfo } from "./src/single_instance/info.ts";
+export type { InstanceReply } from "./src/single_instance/message.ts";
 export type { Json, Payload } from "./src/single_instance/payload.ts";
+export { runSingleInstance } from "./src/single_instance/run_single_instance.ts";
+export type { RunOptions } from "./src/single_instance/run_single_instance.ts";
 export { RunningInstance } from "./src/single_instance/running_instance.ts";
+export type { ForwardOptions } from "./src/single_instance/running_instance.ts";
+export type { InstanceRequest, RequestHandler } from "./src/single_instance/serving.ts";
 export { SingleInstance } from "./src/single_instance/single_instance.ts";
-export type { GuardOptions } from "./src/single_instance/single_instance.ts";
+export type { AcquireOptions, GuardOptions } from "./src/single_instance/single_instance.ts";
+export type { ReplaceOptions } from "./src/single_instance/takeover.ts";
 export type { SyncWaitOptions, WaitOptions } from "./src/wait.ts";

@@ -79,7 +79,8 @@
     X(-16, INCOMPATIBLE, "the segment was made by another version, or is damaged, and is in use or persistent") \
     X(-17, READ_ONLY, "the attachment is read-only")                                                            \
     X(-18, UNSUPPORTED, "the operating system or file system lacks what is needed")                             \
-    X(-19, SYSTEM, "an operating system call failed")
+    X(-19, SYSTEM, "an operating system call failed")                                                           \
+    X(-20, TOO_LARGE, "the message is larger than its receiver takes")
 
 enum qshm_error {
 #define X(number, name, sentence) QSHM_E_##name = (number),
@@ -104,6 +105,9 @@ enum qshm_outcome_flag {
     QSHM_IS_PERSISTENT = 8,
     QSHM_USED = 16, /* INCOMPATIBLE: somebody uses it */
     QSHM_WITH_RUNTIME = 32, /* qshm_arguments: the list begins with the runtime and its own arguments */
+    QSHM_NOBODY = 64,       /* qshm_send: nobody holds the guard */
+    QSHM_LEAVING = 128,     /* qshm_send: its holder takes no more */
+    QSHM_FULL = 256,        /* qshm_send: 64 messages wait already */
 };
 
 /* How a call went, beyond its result. Offsets are part of the ABI. */
@@ -152,7 +156,7 @@ struct qshm_info {
     uint32_t writer;     /* value: id of who set it */
     uint32_t available;  /* semaphore: free permits */
     uint32_t total, max; /* semaphore */
-    uint32_t queued;     /* semaphore: attachments that wait */
+    uint32_t queued;     /* semaphore: attachments that wait; instance: messages that wait for a reply */
     uint32_t reserved_tail;
     char codec[64]; /* value: what the bytes mean */
     char key[2048];
@@ -287,9 +291,10 @@ QSHM_API int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *
 
 /* To be the one: on an attachment that qshm_open (INSTANCE, CREATE and ATTACH, size 0) gave. 1 = it holds the guard, until
  * it is detached; RECOVERED in `outcome` tells that the last holder ended without detaching. 0 = another one holds it.
- * NOT_FOUND: the file was removed from outside; open again. `body` is told to whoever asks, at most 61376 bytes. A
- * stopped process may be in the way: it is waited for for `patience_ms` (at most 1000), then BUSY; with 0 that gives 0. */
-QSHM_API int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size, void *outcome);
+ * NOT_FOUND: the file was removed from outside; open again. `body` is told to whoever asks, at most 61376 bytes;
+ * `largest_message` is how many bytes a message to the holder, or a reply, may have: at most 2^30. A stopped process may be in the way: it is waited for for `patience_ms` (at most 1000), then BUSY; with 0 that gives 0. */
+QSHM_API int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size,
+                            uint32_t largest_message, void *outcome);
 /* Was the guard's file removed from outside? Then 1: others will not see this holder. */
 QSHM_API int32_t qshm_is_lost(uint32_t handle);
 
@@ -306,6 +311,67 @@ struct qshm_primary {
 QSHM_API int32_t qshm_primary(const void *key, uint32_t key_size, const void *directory, uint32_t directory_size,
                               void *primary, uint32_t capacity, void *outcome);
 
+/* --- messages to the holder of a guard ---------------------------------------------------------------------------- */
+
+/* Sends the holder a message: its number, from 1, to ask for it; or 0, and a flag says why it was not accepted: NOBODY,
+ * LEAVING, FULL. TOO_LARGE, with what it takes in `size`; RESOURCES if the file system is full. */
+QSHM_API int32_t qshm_send(uint32_t handle, const void *bytes, double size, void *outcome);
+
+enum qshm_sent {
+    QSHM_SENT_WAITING,   /* for the holder to take it */
+    QSHM_SENT_TAKEN,     /* the holder is at it */
+    QSHM_SENT_ANSWERED,  /* qshm_reply reads the answer */
+    QSHM_SENT_FAILED,    /* qshm_reply reads why; nothing, if that could not be stored */
+    QSHM_SENT_REFUSED,   /* by a holder that leaves: surely not handled */
+    QSHM_SENT_LOST,      /* it was handed over, and nothing more can be known */
+    QSHM_SENT_WITHDRAWN, /* surely not handled: nobody holds the guard, or as asked by qshm_withdraw_message */
+};
+/* What has become of a message? From REFUSED on its number means nothing any more. Whoever waits in an event loop expects a
+ * change, and asks again; also without one, for nobody rings for a holder that dies. */
+QSHM_API int32_t qshm_sent(double handle, double number);
+/* Gives a message up: WITHDRAWN or LOST, or what came first. */
+QSHM_API int32_t qshm_withdraw_message(double handle, double number);
+/* Reads the reply to a message that is ANSWERED or FAILED, whose number then means nothing any more: 1. 0: it has more bytes
+ * than `capacity`, as `size` says, and stays. */
+QSHM_API int32_t qshm_reply(uint32_t handle, uint32_t number, void *bytes, double capacity, void *outcome);
+
+struct qshm_request {
+    uint32_t number; /* to answer it */
+    uint32_t sender; /* id of its attachment */
+    uint32_t pid;    /* as it says; qshm_requester proves it */
+    uint32_t reserved;
+    double size;
+    double sequence; /* counts the messages */
+};
+/* Takes the message that has waited longest: 1, and its bytes. 0: there is none; 2: it has more than `capacity`, and stays.
+ * ARGUMENT: the guard is not held. */
+QSHM_API int32_t qshm_take(uint32_t handle, void *bytes, double capacity, void *request);
+/* Does the sender of a message that was taken still wait for the answer? */
+QSHM_API int32_t qshm_is_awaited(double handle, double number);
+/* Answers, or says that and why it `failed`: 1; 0 if nobody waits for it any more. An error: the sender is told that it
+ * failed, without saying why. */
+QSHM_API int32_t qshm_answer(uint32_t handle, uint32_t number, uint32_t failed, const void *bytes, double size,
+                             void *outcome);
+/* Refuses the messages that wait, and all to come. Those taken can still be answered. */
+QSHM_API int32_t qshm_refuse_messages(uint32_t handle);
+/* This process's working directory; returns its length, 0 if it has no name (any more) or does not fit. */
+QSHM_API int32_t qshm_working_directory(void *path, uint32_t capacity);
+/* Fills in a struct qshm_process for the sender of a request. */
+QSHM_API int32_t qshm_requester(uint32_t handle, uint32_t sender, uint32_t pid, void *process);
+
+/* --- taking a guard over ------------------------------------------------------------------------------------------ */
+
+/* Tells the holder that somebody would like it to leave. */
+QSHM_API int32_t qshm_ask_to_leave(uint32_t handle);
+/* Was this attachment, which holds the guard, asked so? */
+QSHM_API int32_t qshm_is_asked_to_leave(double handle);
+
+enum qshm_signal { QSHM_SIGNAL_KILL = 9, QSHM_SIGNAL_END = 15 };
+/* Signals the process that holds the guard, if it is `holder` (as qshm_primary told) and proved to be of this user: 1. 0: it
+ * has gone. PERMISSION: it is of another user, or in another PID namespace; NOT_FOUND: its process is gone, and one that it
+ * left behind, such as a wrapper's command, holds the guard. */
+QSHM_API int32_t qshm_signal_holder(uint32_t handle, uint32_t holder, uint32_t signal, void *outcome);
+
 /* --- the `qshm` command ------------------------------------------------------------------------------------------- */
 
 /* The arguments of this process as the kernel has them, each ended by a NUL; returns the bytes needed. With the flag
@@ -316,8 +382,9 @@ QSHM_API int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome);
  * attachment is detached. Signals are passed on to it. Returns its pid; NOT_FOUND, or with `outcome` why not. One program
  * at a time. */
 QSHM_API int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *outcome);
-/* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. ARGUMENT: there is none. */
-QSHM_API int32_t qshm_await(void);
+/* Blocks until that program has ended: its exit status, or 128 + the signal that ended it. ARGUMENT: there is none. If the
+ * holder of the guard is asked to leave meanwhile, the program gets SIGTERM. */
+QSHM_API int32_t qshm_await(uint32_t handle);
 /* Ends the process without the runtime's own end, which undoes what the program did to the terminal's settings. Detach
  * before. */
 QSHM_API int32_t qshm_exit(uint32_t status);

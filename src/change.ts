@@ -36,6 +36,8 @@ interface Waiter {
   /** Looks; settles the promise and gives `true` if there is something to see. */
   readonly look: () => boolean;
   readonly deadline: number;
+  /** ms until it wants to look, also when no bell rings. */
+  readonly often: () => number;
   readonly wait: Wait;
   readonly reject: (reason: unknown) => void;
   readonly onAbort: () => void;
@@ -63,8 +65,12 @@ export class Changes {
     this.#attachment = attachment;
   }
 
-  /** Waits until `look` gives something; it is called at once, and after each change. Throws where it could reject. */
-  wait<T>(look: () => T | undefined, wait: Wait): Promise<T> {
+  /**
+   * Waits until `look` gives something; it is called at once, and after each change. Throws where it could reject.
+   *
+   * @param often How many ms may pass between two looks, for what no bell tells, such as a death.
+   */
+  wait<T>(look: () => T | undefined, wait: Wait, often: () => number = () => LONGEST_SLEEP): Promise<T> {
     wait.signal?.throwIfAborted();
     if (this.#isClosed) throw this.#closedError();
     const seen = look();
@@ -80,6 +86,7 @@ export class Changes {
         return seen !== undefined;
       },
       deadline: performance.now() + wait.timeout,
+      often,
       wait,
       reject,
       onAbort: () => {
@@ -90,8 +97,12 @@ export class Changes {
     wait.signal?.addEventListener("abort", waiter.onAbort, { once: true });
     if (this.#waiters.size === 0) this.#attachment.bell.addListener(this.#onRing);
     this.#waiters.add(waiter);
-    if (this.#isAsleep) this.#setAlarm(); // it has looked after the bell was armed
-    else this.#sleep();
+    if (this.#isAsleep) { // it has looked after the bell was armed
+      this.#nextLook = Math.min(this.#nextLook, performance.now() + often());
+      this.#setAlarm();
+    } else {
+      this.#sleep();
+    }
     return promise;
   }
 
@@ -186,10 +197,16 @@ export class Changes {
       if (hasBell && qshm_expect_change(handle, revision) === CHANGED) continue;
       this.#isArmed = hasBell;
       this.#isAsleep = true;
-      this.#nextLook = performance.now() + (hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
+      this.#nextLook = performance.now() + this.#longestSleep(hasBell ? LONGEST_SLEEP : POLL_INTERVAL);
       this.#setAlarm();
       return;
     }
+  }
+
+  #longestSleep(most: number): number {
+    let least = most;
+    for (const { often } of this.#waiters) least = Math.min(least, often());
+    return least;
   }
 
   /** At the next look, or when somebody's time is up. */

@@ -83,7 +83,7 @@ export function runCommand(guard: SingleInstance, command: readonly Uint8Array[]
     if (outcomeErrno() !== 0) throw new RunError(outcomeWhy(), outcomeErrno());
     throw outcomeError(result, "run a command under", "instance", attachment.key);
   }
-  const status = library().qshm_await();
+  const status = library().qshm_await(attachment.handle("run under"));
   if (status < 0) throw attachment.error(status, "wait for the command of");
   return status;
 }

@@ -140,4 +140,11 @@ export const ERROR_TABLE: Readonly<Record<number, ErrorRow>> = {
     sentence: "an operating system call failed",
     code: "UnknownError",
   },
+  [-20]: {
+    name: "TOO_LARGE",
+    sentence: "the message is larger than its receiver takes",
+    code: "MessageTooLarge",
+    about: "it",
+    advice: "put it into a SharedMemory or a file, and send its name",
+  },
 };

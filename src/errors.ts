@@ -151,10 +151,38 @@ export class AlreadyRunningError extends QshmError {
   }
 }
 
-/** Nobody holds the guard. */
+/** Nobody holds the guard, or its holder does not take the message. */
 export class NotRunningError extends QshmError {
   /** The name of the class. */
   override readonly name: string = "NotRunningError";
+  /**
+   * Was the message handed over? `"no"`: surely not. `"unknown"`: its holder died, or left, while it handled it; how far
+   * that came nobody can know.
+   */
+  readonly delivered: "no" | "unknown";
+
+  /** Errors are made by the library. */
+  constructor(message: string, options: QshmErrorOptions & { readonly delivered: "no" | "unknown" }) {
+    super(message, options);
+    this.delivered = options.delivered;
+  }
+}
+
+/** The running instance handled the request, and its handler threw. */
+export class RequestFailedError extends QshmError {
+  /** The name of the class. */
+  override readonly name: string = "RequestFailedError";
+  /** The name of the error that the handler threw. */
+  readonly handlerName: string;
+  /** Its message. */
+  readonly handlerMessage: string;
+
+  /** Errors are made by the library. */
+  constructor(message: string, options: QshmErrorOptions & { readonly handlerName: string; readonly handlerMessage: string }) {
+    super(message, options);
+    this.handlerName = options.handlerName;
+    this.handlerMessage = options.handlerMessage;
+  }
 }
 
 /** What is to be told to another process is larger than there is room for. */
@@ -173,6 +201,7 @@ const CLASSES: Readonly<Record<string, typeof QshmError>> = {
   OutOfResources: OutOfResourcesError,
   Incompatible: IncompatibleError,
   Unsupported: UnsupportedPlatformError,
+  MessageTooLarge: MessageTooLargeError,
 };
 
 /** What a failed call tells, in the words of the library's `struct qshm_outcome`. */

@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "os.h"
 #include "outcome.h"
+#include "process.h"
 #include "segment.h"
 #include "semaphore.h"
 #include "value.h"
@@ -347,19 +348,9 @@ int32_t qshm_unlock(double handle)
     WITH_LOCK(qshm__handle_hot(handle), qshm__lock_release(a));
 }
 
-/* The hint in the segment is believed only if that process is seen to hold the owner's byte. */
-static int describe_owner(const struct qshm__attachment *a, struct qshm__lock_owner owner, struct qshm_process *out)
+static int describe_owner(const struct qshm__attachment *a, struct qshm__lock_owner owner, void *process)
 {
-    *out = (struct qshm_process){.id = owner.id, .segment = a->control->birth};
-    if (owner.id == 0) {
-        return 0;
-    }
-    out->alive = qshm__is_alive(a->fd, a->id, owner.id);
-    if (owner.hinted_pid != 0 && out->alive) {
-        out->pid = qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_A + owner.id, 1, owner.hinted_pid);
-        out->started = out->pid != 0 ? qshm__os_process_started(out->pid) : 0;
-    }
-    return 1;
+    return qshm__describe_process(a, owner.id, owner.hinted_pid, process);
 }
 
 int32_t qshm_value_writer(uint32_t handle, void *process)

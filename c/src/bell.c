@@ -38,6 +38,7 @@
 
 #include "../qshm.h"
 #include "fault.h"
+#include "file.h"
 #include "layout.h"
 #include "liveness.h"
 #include "os.h"
@@ -202,24 +203,13 @@ void qshm__bell_forget(struct qshm__attachment *a)
     a->ringers = NULL;
 }
 
-/* Is what stands at a bell's name a bell of somebody who may use the segment? */
-static bool is_sound(const struct qshm__attachment *a, const struct qshm__stat *file)
-{
-    struct qshm__stat segment;
-    if (file->uid == qshm__os_uid()) {
-        return true;
-    }
-    return qshm__os_stat(a->fd, &segment) == 0 &&
-           (file->uid == segment.uid || ((segment.mode & 060) != 0 && file->gid == segment.gid));
-}
-
 static int connect_to(const struct qshm__attachment *a, uint64_t nonce, uint32_t kind)
 {
     char name[NAME_CAPACITY];
     name_of(nonce, name);
     struct qshm__stat file;
     int fd = qshm__os_reach_bell(a->directory, name, kind, &file);
-    if (fd >= 0 && !is_sound(a, &file)) {
+    if (fd >= 0 && !qshm__file_is_of_a_user(a, &file)) {
         qshm__os_close(fd);
         return -EINVAL;
     }

@@ -8,8 +8,12 @@
 #include <string.h>
 
 #include "../qshm.h"
+#include "bell.h"
+#include "change.h"
 #include "error.h"
 #include "handle.h"
+#include "message.h"
+#include "os.h"
 #include "outcome.h"
 
 int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome)
@@ -41,6 +45,9 @@ int32_t qshm_run(uint32_t handle, const void *arguments, uint32_t size, void *ou
         return QSHM_E_ARGUMENT;
     }
     struct qshm__failure failure = {0};
+    if (a->guards) { /* nobody here answers: at once, so that senders need not wait to learn it */
+        qshm__messages_refuse(a);
+    }
     char *copy = malloc(size); /* it stays ours while the child, in our memory, reads it */
     if (copy == NULL) {
         return qshm__outcome_finish(out, qshm__fail_check(&failure, QSHM_E_RESOURCES, "memory is out"), &failure);
@@ -61,8 +68,32 @@ int32_t qshm_exit(uint32_t status)
     return 0;
 }
 
-int32_t qshm_await(void)
+static const double longest_sleep = 500; /* ms: whoever was to ring may have been killed */
+
+int32_t qshm_await(uint32_t handle)
 {
-    int r = qshm__os_await_command();
+    struct qshm__attachment *a = qshm__handle_attached(handle);
+    if (a == NULL) {
+        return QSHM_E_HANDLE;
+    }
+    struct qshm__failure ignored;
+    int bell = a->bell != NULL ? -1 : qshm__bell_open(a, QSHM_BELL_FIFO, &ignored);
+    bool asked = false;
+    int r = -EAGAIN;
+    while (r == -EAGAIN) {
+        uint32_t revision = qshm__change_revision(a);
+        if (!asked && a->guards && atomic_load(&a->control->wanted) != 0) {
+            asked = true;
+            qshm__trace("was asked to leave %s: ends the command", a->name);
+            qshm__os_end_command();
+        }
+        if (qshm__change_expect(a, revision) == QSHM_ARMED) {
+            r = qshm__os_await_command(bell, longest_sleep);
+        }
+    }
+    if (bell >= 0) {
+        qshm__bell_close(a);
+        qshm__os_close(bell);
+    }
     return r == -ECHILD ? QSHM_E_ARGUMENT : r < 0 ? QSHM_E_SYSTEM : r;
 }

@@ -12,9 +12,11 @@
  * descriptors as they were when this process was started, and `inherited`. Until it ends, signals sent to this process
  * are passed on to it. Its pid, or -ENOENT: there is no such program; another negative errno: it cannot be run. */
 int qshm__os_run_command(char *arguments, uint32_t size, int inherited);
-/* Waits for its end (-ECHILD: there is no command); when it stops because this process was asked to, this process stops with it. Its exit status, or
- * 128 + the signal that ended it. */
-int qshm__os_await_command(void);
+/* Waits `ms` at most for its end, or until `bell` (-1: none) is rung; when it stops because this process was asked to, this
+ * process stops with it. Its exit status, or 128 + the signal that ended it; -EAGAIN: it lives; -ECHILD: there is none. */
+int qshm__os_await_command(int bell, double ms);
+/* Asks it to end: SIGTERM. */
+void qshm__os_end_command(void);
 
 /* Ends this process at once: the runtimes' own ends undo what the command did to the terminal. */
 void qshm__os_exit(int status);

@@ -96,6 +96,21 @@ int qshm__file_incompatible(const struct qshm__contents *seen, struct qshm__fail
     return QSHM_E_INCOMPATIBLE;
 }
 
+bool qshm__file_is_plain(const struct qshm__stat *file)
+{
+    return (file->mode & 0170000) == 0100000 && file->links == 1;
+}
+
+bool qshm__file_is_of_a_user(const struct qshm__attachment *a, const struct qshm__stat *file)
+{
+    struct qshm__stat segment;
+    if (file->uid == qshm__os_uid()) {
+        return true;
+    }
+    return qshm__os_stat(a->fd, &segment) == 0 &&
+           (file->uid == segment.uid || ((segment.mode & 060) != 0 && file->gid == segment.gid));
+}
+
 void qshm__file_let_go(int *fd)
 {
     qshm__registry_unlock(*fd);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "directory.h"
+#include "handle.h"
 #include "error.h"
 #include "os.h"
 
@@ -32,5 +33,10 @@ int qshm__file_classify(int fd, const struct qshm__stat *file, uint32_t kind, st
                         struct qshm__failure *failure);
 /* The error for contents that cannot be used. */
 int qshm__file_incompatible(const struct qshm__contents *seen, struct qshm__failure *failure);
+
+/* A regular file of one name. */
+bool qshm__file_is_plain(const struct qshm__stat *file);
+/* Does a file that stands beside a segment belong to somebody who may use that segment? */
+bool qshm__file_is_of_a_user(const struct qshm__attachment *attachment, const struct qshm__stat *file);
 
 #endif

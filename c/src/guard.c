@@ -5,7 +5,7 @@
  *
  *   elect    attached already; take R; is the name still this file, and P free? Then write the info, store our id in
  *            `holder`, lock P, free R.
- *   release  clear `holder`; unlock P.
+ *   release  refuse messages (message.c); clear `holder`; unlock P.
  *   look     P held, and `holder` names a living id before and after the info was read: then that is the one.
  *
  * Invariants
@@ -30,10 +30,12 @@
 
 #include "../qshm.h"
 #include "bell.h"
+#include "change.h"
 #include "directory.h"
 #include "fault.h"
 #include "file.h"
 #include "liveness.h"
+#include "message.h"
 #include "names.h"
 #include "os.h"
 #include "outcome.h"
@@ -47,6 +49,8 @@ static struct qshm__instance_part *part_of(struct qshm__control *control)
 
 /* --- election ----------------------------------------------------------------------------------------------------- */
 
+enum { MESSAGE_MOST = 1 << 30 }; /* bytes */
+
 static void set_holder(struct qshm__attachment *a, uint32_t holder)
 {
     atomic_store_explicit(&a->control->holder, holder, memory_order_seq_cst);
@@ -58,6 +62,7 @@ static void publish(struct qshm__attachment *a, const void *body, uint32_t body_
 {
     struct qshm__holder_info *info = &part_of(a->control)->info;
     QSHM_POINT("info begun");
+    atomic_store(&a->control->wanted, 0);
     info->pid = qshm__os_pid();
     info->started = qshm__os_process_started(info->pid);
     info->pid_namespace = qshm__os_pid_namespace();
@@ -79,7 +84,7 @@ static int check_name(const struct qshm__attachment *a, struct qshm__failure *fa
 }
 
 /* Under R: 1 if we are the one now, 0 if somebody else is. */
-static int take(struct qshm__attachment *a, const void *body, uint32_t body_size, uint32_t *flags,
+static int take(struct qshm__attachment *a, const void *body, uint32_t body_size, uint32_t largest, uint32_t *flags,
                 struct qshm__failure *failure)
 {
     int r = check_name(a, failure);
@@ -92,6 +97,7 @@ static int take(struct qshm__attachment *a, const void *body, uint32_t body_size
     }
     uint32_t former = atomic_load_explicit(&a->control->holder, memory_order_seq_cst);
     bool recovered = former != 0;
+    qshm__messages_begin(a, largest);
     publish(a, body, body_size);
     QSHM_POINT("info published");
     a->thread = qshm__os_thread(); /* before P is ours: another thread may be ending the process (api.c) */
@@ -104,12 +110,14 @@ static int take(struct qshm__attachment *a, const void *body, uint32_t body_size
     }
     QSHM_POINT("guard held");
     atomic_fetch_add_explicit(&a->control->reign, 1, memory_order_seq_cst);
+    qshm__change_publish(a); /* senders learn what is lost, and who holds it now */
     *flags = recovered ? QSHM_RECOVERED : 0;
     qshm__trace("guards %s as id %u%s", a->name, a->id, recovered ? ": the last holder crashed" : "");
     return 1;
 }
 
-int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size, void *outcome)
+int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size, uint32_t largest_message,
+                   void *outcome)
 {
     struct qshm_outcome *out = outcome;
     if (out == NULL) {
@@ -121,7 +129,7 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
         return QSHM_E_HANDLE;
     }
     if (a->kind != QSHM_KIND_INSTANCE || a->id == 0 || a->guards || !qshm__is_buffer(body, body_size) ||
-        body_size > sizeof part_of(a->control)->info.body || !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
+        body_size > sizeof part_of(a->control)->info.body || largest_message > MESSAGE_MOST || !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
         return QSHM_E_ARGUMENT;
     }
     struct qshm__failure failure = {0};
@@ -140,7 +148,7 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
         return 0;
     }
     if (r == 0) {
-        r = take(a, body, body_size, &out->flags, &failure);
+        r = take(a, body, body_size, largest_message, &out->flags, &failure);
         qshm__registry_unlock(a->fd);
     }
     return qshm__outcome_finish(out, r, &failure);
@@ -151,6 +159,7 @@ void qshm__guard_release(struct qshm__attachment *a)
     if (!a->guards) {
         return;
     }
+    qshm__messages_end(a);
     set_holder(a, 0);
     QSHM_POINT("info cleared");
     /* The kernel may want memory even for this: closing the description will do it as well. */

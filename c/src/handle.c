@@ -9,6 +9,7 @@
 
 #include "../qshm.h"
 #include "bell.h"
+#include "message.h"
 #include "os.h"
 
 enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, GENERATIONS = 1 << (31 - SLOT_BITS) };
@@ -59,6 +60,7 @@ static void forget_inherited(void)
             qshm__os_close(attachment->directory);
         }
         qshm__bell_forget(attachment);
+        qshm__messages_forget(attachment);
         attachment->handle = 0;
         attachment->reserved = false;
     }

@@ -23,8 +23,8 @@ struct qshm__attachment {
     _Atomic uint32_t handle;  /* 0 = not published */
     _Atomic bool holding;     /* the lock, as far as is known here */
     _Atomic bool guards;      /* holds byte P, or is about to: guard.c */
-    _Atomic bool inside;      /* sets a value, or has permits */
-    _Atomic uintptr_t thread; /* that took the lock, the guard or permits, waits for the lock, or sets the value */
+    _Atomic bool inside;      /* sets a value, has permits, or waits for a reply */
+    _Atomic uintptr_t thread; /* that does any of this */
 
     uint32_t slot, generation; /* from here on a reservation clears everything */
     bool reserved;             /* taken from the table, published or not */
@@ -51,6 +51,9 @@ struct qshm__attachment {
     struct qshm__bell *bell; /* in the control block; NULL: none. See bell.c */
     uint32_t bell_generation;
     struct qshm__ringer *ringers; /* to the bells of others, made when the first is rung */
+
+    struct qshm__sent *sent;  /* the messages that wait for a reply; made with the first. See message.c */
+    uint32_t largest_message; /* of a guard's holder */
 };
 
 /* A free attachment, with a handle that is not yet valid; NULL when 4096 are in use or memory is out. */

@@ -11,6 +11,7 @@
 #include "file.h"
 #include "layout.h"
 #include "liveness.h"
+#include "message.h"
 #include "names.h"
 #include "os.h"
 #include "outcome.h"
@@ -149,6 +150,21 @@ static int read_permits(int fd, struct qshm_info *info, struct qshm__failure *fa
     return 0;
 }
 
+/* Messages that wait for the holder, or for its reply. */
+static int read_messages(int fd, struct qshm_info *info, struct qshm__failure *failure)
+{
+    struct qshm__message message[QSHM_MESSAGES];
+    int r = qshm__os_read(fd, message, sizeof message, sizeof(struct qshm__control));
+    if (r < (int)sizeof message) {
+        return r < 0 ? qshm__fail_call(failure, "pread", r) : 0;
+    }
+    for (uint32_t i = 0; i < QSHM_MESSAGES; i++) {
+        uint64_t state = message[i].state;
+        info->queued += (uint32_t)(qshm__is_pending(state) && qshm__is_alive(fd, 0, (uint32_t)(state >> 32)));
+    }
+    return 0;
+}
+
 static int read_control(int fd, struct qshm_info *info, struct qshm__failure *failure)
 {
     struct qshm__control control;
@@ -174,6 +190,9 @@ static int read_control(int fd, struct qshm_info *info, struct qshm__failure *fa
         info->total = control.permits_total < 0 ? 0 : (uint32_t)control.permits_total;
         info->max = control.permits_max;
         r = read_permits(fd, info, failure);
+    }
+    if (info->kind == QSHM_KIND_INSTANCE) {
+        r = read_messages(fd, info, failure);
     }
     return r < 0 ? r : 0;
 }

@@ -39,6 +39,7 @@ uint64_t qshm__fingerprint(uint32_t kind)
         offsetof(struct qshm__control, permits_total),
         offsetof(struct qshm__control, reign),
         offsetof(struct qshm__control, holder),
+        offsetof(struct qshm__control, wanted),
         offsetof(struct qshm__control, key_size),
         offsetof(struct qshm__control, bells),
         sizeof(struct qshm__bell),

@@ -51,14 +51,15 @@ struct qshm__ticket {
     _Atomic uint64_t number;
 };
 
-/* A message on its way to a guard's holder. The bytes stand in a file of their own, named by the nonce. */
+/* A message on its way to a guard's holder. The bytes stand in a file of their own, named by the nonce. See message.c. */
 struct qshm__message {
     _Atomic uint64_t state; /* sender id in the high half, state in the low half: the one arbitrating word */
     _Atomic uint64_t nonce;
     _Atomic uint64_t request_size;
     _Atomic uint64_t reply_size;
     _Atomic uint64_t sequence;
-    uint64_t reserved[3];
+    _Atomic uint32_t sender_pid; /* a hint */
+    uint32_t reserved[5];
 };
 
 enum {
@@ -100,10 +101,11 @@ struct qshm__control {
     uint32_t permits_max;
 
     _Alignas(64) _Atomic uint32_t reign; /* counts a guard's holders */
-    _Atomic uint32_t closing;
-    _Atomic uint32_t message_head;
-    _Atomic uint32_t message_tail;
-    _Atomic uint32_t holder; /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
+    _Atomic uint32_t closing;  /* the holder takes no more messages */
+    _Atomic uint64_t messages; /* counts those that were sent */
+    _Atomic uint32_t holder;   /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
+    _Atomic uint32_t largest_message;
+    _Atomic uint32_t wanted; /* somebody asks the holder to leave */
 
     _Alignas(1024) uint32_t key_size; /* the key as it was given, for listings; cut to QSHM_STORED_KEY bytes */
     char key[QSHM_STORED_KEY];
@@ -156,6 +158,7 @@ QSHM__AT(message, nonce, 8);
 QSHM__AT(message, request_size, 16);
 QSHM__AT(message, reply_size, 24);
 QSHM__AT(message, sequence, 32);
+QSHM__AT(message, sender_pid, 40);
 QSHM__AT(control, payload_offset, 16);
 QSHM__AT(control, payload_size, 24);
 QSHM__AT(control, next_id, 32);
@@ -176,9 +179,10 @@ QSHM__AT(control, next_ticket, 392);
 QSHM__AT(control, permits_max, 400);
 QSHM__AT(control, reign, 448);
 QSHM__AT(control, closing, 452);
-QSHM__AT(control, message_head, 456);
-QSHM__AT(control, message_tail, 460);
+QSHM__AT(control, messages, 456);
 QSHM__AT(control, holder, 464);
+QSHM__AT(control, largest_message, 468);
+QSHM__AT(control, wanted, 472);
 QSHM__AT(control, key_size, 1024);
 QSHM__AT(control, key, 1028);
 QSHM__AT(control, bells, 4096);

@@ -45,12 +45,18 @@ int qshm__os_seek_directory(int fd, int64_t position);
 
 /* Opens a file by name without following a link, hanging on a FIFO, or leaking it to children. */
 int qshm__os_open(int directory, const char *name, bool writable);
+/* Makes a file that was not there; mode 0600, whatever the umask. */
+int qshm__os_create(int directory, const char *name);
 int qshm__os_stat(int fd, struct qshm__stat *out);
 /* The name itself: a link is not followed. */
 int qshm__os_stat_name(int directory, const char *name, struct qshm__stat *out);
 int qshm__os_stat_path(const char *path, struct qshm__stat *out);
 int qshm__os_unlink(int directory, const char *name);
+/* Was it made by this user, and not changed for 10 s? What is younger may not be complete. */
+bool qshm__os_is_old(int directory, const char *name);
 int qshm__os_read(int fd, void *bytes, size_t size, uint64_t offset);
+/* Writes all of it: 0, or an error. */
+int qshm__os_write(int fd, const void *bytes, uint64_t size, uint64_t offset);
 /* Gives all bytes real storage, so that a full file system shows now and not as SIGBUS later. */
 int qshm__os_reserve(int fd, uint64_t size);
 int qshm__os_set_access(int fd, uint32_t mode, int64_t gid);
@@ -127,6 +133,10 @@ uint64_t qshm__os_pid_namespace(void);
 /* The working directory, not terminated; returns its length, 0 if it has no name (any more) or does not fit. */
 uint32_t qshm__os_working_directory(char *path, size_t capacity);
 
+/* A descriptor that means this very process, also when its number is another's; and whose it is. */
+int qshm__os_open_process(uint32_t pid, uint32_t *uid);
+/* Sends it a signal, of the system's numbers. */
+int qshm__os_signal_process(int fd, int signal);
 /* When a process started, in ms since 1970; 0 if it cannot be known. */
 double qshm__os_process_started(uint32_t pid);
 /* Which process holds a lock inside the range on this file? 0 if none that can be seen. `only` limits the search to

@@ -181,6 +181,33 @@ int qshm__os_open(int directory, const char *name, bool writable)
     return fd;
 }
 
+/* Mode 0600, whatever the umask. */
+static int owners_only(int fd)
+{
+    return fd < 0 ? fd : result(fchmod(fd, 0600));
+}
+
+int qshm__os_create(int directory, const char *name)
+{
+    QSHM_CALL("openat new");
+    int fd;
+    UNINTERRUPTED(fd, openat(directory, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    int r = owners_only(fd);
+    if (r < 0 && fd >= 0) {
+        unlinkat(directory, name, 0);
+        close(fd);
+    }
+    return r < 0 ? r : fd;
+}
+
+bool qshm__os_is_old(int directory, const char *name)
+{
+    static const time_t young = 10; /* s */
+    struct stat found;
+    return fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) == 0 && found.st_uid == geteuid() &&
+           time(NULL) - found.st_mtim.tv_sec >= young;
+}
+
 static int stat_at(int directory, const char *name, int flags, struct qshm__stat *out)
 {
     struct statx found;
@@ -230,6 +257,22 @@ int qshm__os_read(int fd, void *bytes, size_t size, uint64_t offset)
     int r;
     UNINTERRUPTED(r, pread(fd, bytes, size, (off_t)offset));
     return r;
+}
+
+int qshm__os_write(int fd, const void *bytes, uint64_t size, uint64_t offset)
+{
+    QSHM_CALL("pwrite");
+    for (uint64_t at = 0; at < size;) {
+        int r;
+        uint64_t left = size - at;
+        size_t part = left < 1 << 30 ? (size_t)left : 1 << 30;
+        UNINTERRUPTED(r, pwrite(fd, (const char *)bytes + at, part, (off_t)(offset + at)));
+        if (r <= 0) {
+            return r < 0 ? r : -EIO;
+        }
+        at += (uint64_t)r;
+    }
+    return 0;
 }
 
 static uint64_t free_bytes(int fd)
@@ -301,10 +344,6 @@ bool qshm__os_is_draft_name(const char *name)
     return strncmp(name, "x.", 2) == 0 && strspn(name + 2, "0123456789abcdef") == 16 && name[18] == '\0';
 }
 
-static int draft_opened(struct qshm__draft *draft)
-{
-    return draft->fd < 0 ? draft->fd : result(fchmod(draft->fd, 0600));
-}
 
 int qshm__os_create_draft(int directory, bool named, struct qshm__draft *draft)
 {
@@ -315,11 +354,11 @@ int qshm__os_create_draft(int directory, bool named, struct qshm__draft *draft)
         UNINTERRUPTED(draft->fd, openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     }
     if (draft->fd != -EOPNOTSUPP && draft->fd != -EISDIR && draft->fd != -EINVAL) {
-        return draft_opened(draft);
+        return owners_only(draft->fd);
     }
     snprintf(draft->name, sizeof draft->name, "x.%016llx", (unsigned long long)qshm__os_random());
     UNINTERRUPTED(draft->fd, openat(directory, draft->name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
-    return draft_opened(draft);
+    return owners_only(draft->fd);
 }
 
 static void descriptor_path(int fd, char path[32])

@@ -19,6 +19,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -114,6 +115,17 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     errno = saved;
 }
 
+static int children[2] = {-1, -1}; /* a pipe: readable when a child has changed, whatever thread got the signal */
+
+static void on_child(int signal)
+{
+    (void)signal;
+    int saved = errno;
+    ssize_t ignored = write(children[1], "", 1);
+    (void)ignored;
+    errno = saved;
+}
+
 static bool is_in(uint64_t mask, int signal)
 {
     return (mask >> (signal - 1) & 1) != 0;
@@ -137,8 +149,8 @@ static void handle_signals(uint64_t ignored)
         }
         sigaction(signal, &action, &former[signal]);
     }
-    struct sigaction reaping = {0}; /* ignored, the child's status would be lost */
-    reaping.sa_handler = SIG_DFL;
+    struct sigaction reaping = {.sa_flags = SA_RESTART}; /* ignored, the child's status would be lost */
+    reaping.sa_handler = on_child;
     sigaction(SIGCHLD, &reaping, &former[SIGCHLD]);
 }
 
@@ -278,6 +290,9 @@ int qshm__os_run_command(char *arguments, uint32_t size, int inherited)
     if (command_pid != 0) {
         return -EBUSY;
     }
+    if (children[0] < 0 && pipe2(children, O_CLOEXEC | O_NONBLOCK) != 0) {
+        return -errno;
+    }
     program.arguments = split(arguments, size, 1);
     program.environment = qshm__start_environment();
     int r = -ENOMEM;
@@ -297,19 +312,18 @@ int qshm__os_run_command(char *arguments, uint32_t size, int inherited)
     return r;
 }
 
-int qshm__os_await_command(void)
+/* Its status, or -EAGAIN while it lives. */
+static int look_at_command(pid_t pid)
 {
-    const pid_t pid = command_pid;
-    if (pid == 0) {
-        return -ECHILD;
-    }
     for (;;) {
-        siginfo_t change;
+        siginfo_t change = {0};
         int status;
-        if (waitid(P_PID, (id_t)pid, &change, WEXITED | WSTOPPED | WCONTINUED | WNOWAIT) != 0) {
+        if (waitid(P_PID, (id_t)pid, &change, WEXITED | WSTOPPED | WCONTINUED | WNOWAIT | WNOHANG) != 0) {
             if (errno != EINTR) {
                 return -errno;
             }
+        } else if (change.si_pid == 0) {
+            return -EAGAIN;
         } else if (change.si_code == CLD_STOPPED || change.si_code == CLD_CONTINUED) {
             command_is_stopped = change.si_code == CLD_STOPPED;
             waitid(P_PID, (id_t)pid, &change, WSTOPPED | WCONTINUED | WNOHANG);
@@ -320,6 +334,43 @@ int qshm__os_await_command(void)
             leave_signals();
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         }
+    }
+}
+
+static void drain(int fd)
+{
+    char bytes[64];
+    while (fd >= 0 && read(fd, bytes, sizeof bytes) > 0) {
+    }
+}
+
+int qshm__os_await_command(int bell, double ms)
+{
+    const pid_t pid = command_pid;
+    if (pid == 0) {
+        return -ECHILD;
+    }
+    const double end = qshm__os_now() + ms;
+    for (;;) {
+        int r = look_at_command(pid);
+        double left = end - qshm__os_now();
+        if (r != -EAGAIN || left <= 0) {
+            return r;
+        }
+        struct pollfd ready[] = {{.fd = children[0], .events = POLLIN}, {.fd = bell, .events = POLLIN}};
+        poll(ready, 2, (int)left + 1);
+        drain(children[0]);
+        if ((ready[1].revents & POLLIN) != 0) {
+            drain(bell);
+            return -EAGAIN;
+        }
+    }
+}
+
+void qshm__os_end_command(void)
+{
+    if (command_pid > 0) {
+        kill(command_pid, SIGTERM);
     }
 }
 

@@ -74,6 +74,31 @@ double qshm__os_process_started(uint32_t pid)
     return (double)(int64_t)(started / 10) * 10; /* the kernel counts in 10 ms */
 }
 
+int qshm__os_open_process(uint32_t pid, uint32_t *uid)
+{
+    QSHM_CALL("pidfd_open");
+    long fd = syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    char path[40];
+    struct statx found;
+    snprintf(path, sizeof path, "/proc/%u", pid); /* of the process behind the descriptor, or it is proved to be another */
+    if (syscall(SYS_statx, AT_FDCWD, path, 0, STATX_UID, &found) != 0) {
+        int r = errno == ENOENT ? -ESRCH : -errno;
+        close((int)fd);
+        return r;
+    }
+    *uid = found.stx_uid;
+    return (int)fd;
+}
+
+int qshm__os_signal_process(int fd, int signal)
+{
+    QSHM_CALL("pidfd_send_signal");
+    return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0 ? 0 : -errno;
+}
+
 uint64_t qshm__os_pid_namespace(void)
 {
     QSHM_CALL_VOID("statx");

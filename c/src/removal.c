@@ -15,6 +15,7 @@
 #include "file.h"
 #include "layout.h"
 #include "liveness.h"
+#include "message_file.h"
 #include "names.h"
 
 enum { SWEEP_MOST = 16 };
@@ -120,6 +121,9 @@ void qshm__sweep(const struct qshm__directory *directory, const char *except)
            (name = qshm__os_next_name(entries, (uint32_t)size, &offset, &position)) != NULL) {
         if (qshm__is_bell_name(name)) {
             qshm__bell_sweep(directory->fd, name);
+            looked++;
+        } else if (qshm__is_message_name(name)) {
+            qshm__message_sweep(directory->fd, name);
             looked++;
         } else if (is_sweepable(name) && strcmp(name, except) != 0) {
             sweep_file(directory, name);

@@ -36,6 +36,7 @@
 #include "guard.h"
 #include "liveness.h"
 #include "lock.h"
+#include "message.h"
 #include "removal.h"
 #include "semaphore.h"
 
@@ -483,6 +484,7 @@ void qshm__segment_leave(struct qshm__attachment *attachment, bool at_exit)
         qshm__lock_abandon(attachment, at_exit);
         QSHM_POINT("lock left");
         qshm__semaphore_leave(attachment);
+        qshm__messages_leave(attachment);
         qshm__bell_close(attachment);
         double patience = at_exit ? patience_at_exit : QSHM_PATIENCE;
         bool registered = qshm__registry_lock(attachment->fd, qshm__os_now() + patience, &ignored) == 0;

@@ -130,7 +130,7 @@ static uint32_t join(void)
 
 static int32_t elect(uint32_t handle)
 {
-    return qshm_elect(handle, 1000, "wrapper", 7, &outcome);
+    return qshm_elect(handle, 1000, "wrapper", 7, LARGEST_MESSAGE, &outcome);
 }
 
 static union {
@@ -156,7 +156,7 @@ static int32_t run_to_end(const struct block *block, int *fd)
     *fd = qshm__handle_find(handle)->fd;
     int32_t r = run(handle, block);
     if (r > 0) {
-        r = qshm_await();
+        r = qshm_await(handle);
     }
     EQ(qshm_detach(handle), 0);
     return r;
@@ -245,7 +245,7 @@ static void wrap(void *argument)
     wrapper->seen->command = run(handle, wrapping->block);
     GT(wrapper->seen->command, 0);
     gate_open(&wrapper->started);
-    wrapper->seen->status = qshm_await();
+    wrapper->seen->status = qshm_await(handle);
     EQ(qshm_detach(handle), 0);
     gate_open(&wrapper->detached);
     gate_pass(&wrapper->end);
@@ -414,7 +414,8 @@ CASE(command_refuses_bad_arguments)
 
 CASE(command_await_without_a_command)
 {
-    int32_t r = qshm_await();
+    uint32_t handle = join();
+    int32_t r = qshm_await(handle);
     LT(r, 0);
     if (strcmp(error_name(r), "no documented error") == 0) {
         runner_fail(__FILE__, __LINE__, "qshm_await gave %d", r);
@@ -844,7 +845,7 @@ static void check_steps(void *argument)
     char names[256];
     qshm_test_steps(names, sizeof names);
     EQ_TEXT(names, "vfork\ncommand started\n");
-    EQ(qshm_await(), 0);
+    EQ(qshm_await(handle), 0);
     EQ(qshm_detach(handle), 0);
 }
 
@@ -1053,7 +1054,7 @@ static void fail_to_make(void *argument)
     NE(outcome.os_error, 0);
     qshm_test_steps(NULL, 0);
     GT(run(handle, &block), 0);
-    EQ(qshm_await(), 0);
+    EQ(qshm_await(handle), 0);
     EQ(qshm_detach(handle), 0);
     EQ(count_fds(), fds);
     EQ(count_files(), 0);
@@ -1072,7 +1073,7 @@ static void run_again(void *argument)
     struct block block = shell("exit 4");
     for (int i = 0; i < 20; i++) {
         GT(run(handle, &block), 0);
-        EQ(qshm_await(), 4);
+        EQ(qshm_await(handle), 4);
     }
     EQ(qshm_detach(handle), 0);
 }

@@ -177,7 +177,7 @@ static int32_t open_guard(void)
 
 static int32_t elect(int32_t handle, const char *body)
 {
-    return qshm_elect((uint32_t)handle, 1000, body, (uint32_t)strlen(body), &outcome);
+    return qshm_elect((uint32_t)handle, 1000, body, (uint32_t)strlen(body), LARGEST_MESSAGE, &outcome);
 }
 
 static void hold_guard_and_die(void *argument)

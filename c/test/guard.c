@@ -39,7 +39,7 @@ static uint32_t join(const char *key)
 
 static int32_t elect_saying(uint32_t handle, const char *text)
 {
-    return qshm_elect(handle, PATIENCE, text, (uint32_t)strlen(text), &outcome);
+    return qshm_elect(handle, PATIENCE, text, (uint32_t)strlen(text), LARGEST_MESSAGE, &outcome);
 }
 
 static int32_t elect(uint32_t handle)
@@ -226,7 +226,7 @@ CASE(guard_is_one)
     EQ(elect(a), 1);
     EQ(outcome.flags, 0);
     EQ(elect(b), 0);
-    EQ(qshm_elect(b, 0, NULL, 0, &outcome), 0);
+    EQ(qshm_elect(b, 0, NULL, 0, LARGEST_MESSAGE, &outcome), 0);
     leave(a);
     EQ(elect(b), 1);
     EQ(outcome.flags, 0);
@@ -295,7 +295,7 @@ CASE(guard_beside_other_kinds)
     EQ(ask("a"), 1);
     EQ(count_files(), 4);
     for (int i = 0; i < 3; i++) {
-        EQ(qshm_elect((uint32_t)others[i], 0, NULL, 0, &outcome), QSHM_E_ARGUMENT);
+        EQ(qshm_elect((uint32_t)others[i], 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
         EQ(qshm_is_lost((uint32_t)others[i]), 0);
         EQ(qshm_detach((uint32_t)others[i]), 0);
     }
@@ -308,22 +308,22 @@ CASE(guard_refuses_bad_arguments)
 {
     static uint8_t body[MOST_BODY + 1];
     uint32_t handle = join("a");
-    EQ(qshm_elect(handle, 0, NULL, 0, NULL), QSHM_E_ARGUMENT);
-    EQ(qshm_elect(0, 0, NULL, 0, &outcome), QSHM_E_HANDLE);
-    EQ(qshm_elect(handle + 1, 0, NULL, 0, &outcome), QSHM_E_HANDLE);
+    EQ(qshm_elect(handle, 0, NULL, 0, LARGEST_MESSAGE, NULL), QSHM_E_ARGUMENT);
+    EQ(qshm_elect(0, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_HANDLE);
+    EQ(qshm_elect(handle + 1, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_HANDLE);
     const double patiences[] = {-1, -0.001, 1000.001, 1e15, HUGE_VAL, -HUGE_VAL, NAN};
     for (size_t i = 0; i < sizeof patiences / sizeof *patiences; i++) {
-        EQ(qshm_elect(handle, patiences[i], NULL, 0, &outcome), QSHM_E_ARGUMENT);
+        EQ(qshm_elect(handle, patiences[i], NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
     }
-    EQ(qshm_elect(handle, 0, NULL, 1, &outcome), QSHM_E_ARGUMENT);
-    EQ(qshm_elect(handle, 0, body, MOST_BODY + 1, &outcome), QSHM_E_ARGUMENT);
-    EQ(qshm_elect(handle, 0, body, UINT32_MAX, &outcome), QSHM_E_ARGUMENT);
+    EQ(qshm_elect(handle, 0, NULL, 1, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
+    EQ(qshm_elect(handle, 0, body, MOST_BODY + 1, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
+    EQ(qshm_elect(handle, 0, body, UINT32_MAX, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
     CHECK(!is_held("i-a"));
-    EQ(qshm_elect(handle, 0, NULL, 0, &outcome), 1);
-    EQ(qshm_elect(handle, 0, NULL, 0, &outcome), QSHM_E_ARGUMENT); /* twice */
+    EQ(qshm_elect(handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), 1);
+    EQ(qshm_elect(handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT); /* twice */
     CHECK(is_held("i-a"));
     leave(handle);
-    EQ(qshm_elect(handle, 0, NULL, 0, &outcome), QSHM_E_HANDLE);
+    EQ(qshm_elect(handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_HANDLE);
     EQ(qshm_is_lost(handle), QSHM_E_HANDLE);
     EQ(qshm_is_lost(0), QSHM_E_HANDLE);
     CHECK(!exists("i-a"));
@@ -352,7 +352,7 @@ CASE(guard_tells_bodies_of_all_sizes)
     const uint32_t sizes[] = {0, 1, 4096, MOST_BODY - 1, MOST_BODY};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         uint32_t handle = join("a");
-        EQ(qshm_elect(handle, 0, body, sizes[i], &outcome), 1);
+        EQ(qshm_elect(handle, 0, body, sizes[i], LARGEST_MESSAGE, &outcome), 1);
         EQ(ask("a"), 1);
         EQ(told.primary.body_size, sizes[i]);
         EQ(memcmp(told.bytes + sizeof told.primary + told.primary.cwd_size, body, sizes[i]), 0);
@@ -395,10 +395,10 @@ static void observe(void *argument)
     int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_ATTACH | QSHM_READ_ONLY, 0, "a");
     GT(handle, 0);
     EQ(outcome.flags & QSHM_OBSERVER, QSHM_OBSERVER);
-    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, &outcome), QSHM_E_ARGUMENT);
+    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
     EQ(ask("a"), 0);
     guardian_hold(guardian);
-    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, &outcome), QSHM_E_ARGUMENT);
+    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_ARGUMENT);
     EQ(ask("a"), 1);
     EQ_TEXT(told_body(), "for a group");
     EQ(told.primary.process.pid, 0); /* of another user: not ours to see */
@@ -633,7 +633,7 @@ CASE(guard_of_a_stopped_holder_is_held)
     EQ(kill(holder.pid, SIGSTOP), 0);
     CHECK(wait_stopped(holder.pid));
     EQ(elect(mine), 0);
-    EQ(qshm_elect(mine, 0, NULL, 0, &outcome), 0);
+    EQ(qshm_elect(mine, 0, NULL, 0, LARGEST_MESSAGE, &outcome), 0);
     EQ(ask("a"), 1);
     EQ(told.primary.process.pid, holder.pid);
     EQ(told.primary.process.alive, 1);
@@ -658,10 +658,10 @@ CASE(guard_election_beside_a_stopped_one)
 {
     uint32_t mine = join("a");
     pid_t pid = stop_at("info written", elect_stopping);
-    EQ(qshm_elect(mine, 20, NULL, 0, &outcome), QSHM_E_BUSY);
+    EQ(qshm_elect(mine, 20, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_BUSY);
     EQ(outcome.pid, pid);
-    EQ(qshm_elect(mine, 0, NULL, 0, &outcome), 0);
-    EQ(qshm_elect(mine, PATIENCE, NULL, 0, &outcome), QSHM_E_BUSY);
+    EQ(qshm_elect(mine, 0, NULL, 0, LARGEST_MESSAGE, &outcome), 0);
+    EQ(qshm_elect(mine, PATIENCE, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_BUSY);
     EQ(outcome.pid, pid);
     EQ(ask("a"), 0);
     go_on(pid);
@@ -738,7 +738,7 @@ CASE(guard_is_not_awaited_on_an_unlinked_file)
     EQ(elect(waiter), 0);
     EQ(unlink(path_of("i-a")), 0);
     EQ(elect(waiter), QSHM_E_NOT_FOUND);
-    EQ(qshm_elect(waiter, 0, NULL, 0, &outcome), QSHM_E_NOT_FOUND);
+    EQ(qshm_elect(waiter, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_NOT_FOUND);
     leave(waiter);
     uint32_t mine = join("a");
     EQ(elect(mine), 1);
@@ -1103,7 +1103,7 @@ static void elect_for_ever(void *argument)
         body.id = id_of((int32_t)handle);
         body.seed = (uint32_t)random_next(&random);
         fill_body(&body, 16 + random_below(&random, sizeof body.bytes + 1));
-        int32_t r = qshm_elect(handle, PATIENCE, &body, body.size, &outcome);
+        int32_t r = qshm_elect(handle, PATIENCE, &body, body.size, LARGEST_MESSAGE, &outcome);
         CHECK(r == 0 || r == 1);
         leave(handle);
     }
@@ -1166,7 +1166,7 @@ static uint32_t inherited;
 static void use_inherited(void *argument)
 {
     (void)argument;
-    EQ(qshm_elect(inherited, 0, NULL, 0, &outcome), QSHM_E_HANDLE);
+    EQ(qshm_elect(inherited, 0, NULL, 0, LARGEST_MESSAGE, &outcome), QSHM_E_HANDLE);
     EQ(qshm_is_lost(inherited), QSHM_E_HANDLE);
     EQ(qshm_run(inherited, "true", 5, &outcome), QSHM_E_HANDLE);
     CHECK(is_held("i-a"));
@@ -1225,7 +1225,7 @@ static void *stay_elected(void *argument)
     static struct qshm_outcome own;
     int32_t handle = qshm_open(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, 0, "a", 1, NULL, 0, &own);
     GT(handle, 0);
-    EQ(qshm_elect((uint32_t)handle, 0, "thread", 6, &own), 1);
+    EQ(qshm_elect((uint32_t)handle, 0, "thread", 6, LARGEST_MESSAGE, &own), 1);
     gate_open(&inside->held);
     for (;;) {
         pause();

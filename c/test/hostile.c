@@ -156,7 +156,7 @@ static const struct field {
     FIELD(payload_offset), FIELD(payload_size), FIELD(next_id), FIELD(attached), FIELD(reserved_head), FIELD(lock),
     FIELD(lock_holder), FIELD(revision), FIELD(value_current), FIELD(value_stamp), FIELD(value_length),
     FIELD(value_writer), FIELD(value_capacity), FIELD(value_pin), FIELD(value_codec), FIELD(permits_total),
-    FIELD(next_ticket), FIELD(permits_max), FIELD(reign), FIELD(closing), FIELD(message_head), FIELD(message_tail),
+    FIELD(next_ticket), FIELD(permits_max), FIELD(reign), FIELD(closing), FIELD(messages), FIELD(largest_message), FIELD(wanted),
     FIELD(holder), FIELD(key_size), FIELD(key), FIELD(bells),
 #undef FIELD
 };
@@ -429,7 +429,7 @@ static void hold_guard(void *argument)
     struct guardian *guardian = argument;
     int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
     GT(handle, 0);
-    EQ(qshm_elect((uint32_t)handle, 1000, "body", 4, &outcome), 1);
+    EQ(qshm_elect((uint32_t)handle, 1000, "body", 4, LARGEST_MESSAGE, &outcome), 1);
     gate_open(&guardian->held);
     gate_pass(&guardian->done);
 }
@@ -539,7 +539,7 @@ CASE(hostile_guard_mutations)
             int32_t r = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
             expect_sound(r);
             if (r > 0) {
-                EQ(qshm_elect((uint32_t)r, 0, "other", 5, &outcome), 0); /* whatever it says, P is held */
+                EQ(qshm_elect((uint32_t)r, 0, "other", 5, LARGEST_MESSAGE, &outcome), 0); /* whatever it says, P is held */
                 EQ(qshm_detach((uint32_t)r), 0);
             }
         }
@@ -549,7 +549,7 @@ CASE(hostile_guard_mutations)
         gate_close(&guardian.done);
         int32_t r = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
         if (r > 0) {
-            EQ(qshm_elect((uint32_t)r, 0, "next", 4, &outcome), 1);
+            EQ(qshm_elect((uint32_t)r, 0, "next", 4, LARGEST_MESSAGE, &outcome), 1);
             ask_guard(getpid());
             EQ(qshm_detach((uint32_t)r), 0);
         }

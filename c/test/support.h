@@ -63,6 +63,7 @@ void holder_end(struct holder *holder);
 int32_t qshm_test_arm(uint32_t step, uint32_t action);
 int32_t qshm_test_steps(void *names, uint32_t capacity);
 enum { STEP_STOPS = 1, STEP_KILLS = 2 };
+enum { LARGEST_MESSAGE = 1 << 20 }; /* bytes of a message */
 
 /* Leads a child from step to step of the library. Memory that both share; made before the child is. */
 struct stepper {

@@ -187,7 +187,7 @@ static void *stand_for_it(void *argument)
         int32_t r = join_guard(part);
         GT(r, 0);
         uint32_t handle = (uint32_t)r;
-        r = qshm_elect(handle, round % 2 == 0 ? 0 : 1000, "body", 4, &part->outcome);
+        r = qshm_elect(handle, round % 2 == 0 ? 0 : 1000, "body", 4, LARGEST_MESSAGE, &part->outcome);
         CHECK(r == 0 || r == 1);
         EQ(qshm_is_lost(handle), 0);
         if (r == 1) {
@@ -221,7 +221,7 @@ static void *stand_once(void *argument)
     int32_t r = join_guard(&standing->part);
     GT(r, 0);
     pthread_barrier_wait(standing->joined);
-    EQ(qshm_elect((uint32_t)r, 0, "body", 4, &standing->part.outcome), 1);
+    EQ(qshm_elect((uint32_t)r, 0, "body", 4, LARGEST_MESSAGE, &standing->part.outcome), 1);
     for (;;) {
         pause();
     }

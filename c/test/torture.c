@@ -367,7 +367,7 @@ static void stand(void *argument)
         }
         bool reclaimed = (outcome.flags & (QSHM_CREATED | QSHM_RECOVERED)) == (QSHM_CREATED | QSHM_RECOVERED);
         for (uint32_t tries = 1 + random_below(&random, 20); tries > 0; tries--) {
-            int32_t r = qshm_elect((uint32_t)handle, random_below(&random, 2) == 0 ? 0 : 1000, &me, sizeof me, &outcome);
+            int32_t r = qshm_elect((uint32_t)handle, random_below(&random, 2) == 0 ? 0 : 1000, &me, sizeof me, LARGEST_MESSAGE, &outcome);
             if (r < 0) {
                 violated(&board->violations, "elect failed: error %llu, errno %llu", (unsigned long long)-r,
                          (unsigned long long)outcome.os_error);
@@ -437,7 +437,7 @@ static void torture_guard(long most_kills, double seconds)
     }
     int32_t handle = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "guard");
     GT(handle, 0);
-    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, &outcome), 1);
+    EQ(qshm_elect((uint32_t)handle, 0, NULL, 0, LARGEST_MESSAGE, &outcome), 1);
     board->told += (outcome.flags & QSHM_RECOVERED) != 0;
     runner_note("guard: %ld elections, %ld kills, %ld of a holder, %ld told, %ld violations", elected, kills, crashes,
                 board->told, board->violations);

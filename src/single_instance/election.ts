@@ -21,6 +21,8 @@ export interface ElectionRequest {
   readonly mode: number;
   /** As `encodeInfo` made it. */
   readonly info: Uint8Array;
+  /** Bytes of a message, or a reply, at most. */
+  readonly largestMessage: number;
 }
 
 /** Who was elected. */
@@ -67,6 +69,21 @@ export class Candidate {
     }
   }
 
+  /** Which attachment holds it now; 0: nobody, or nobody who says so. */
+  holderId(): number {
+    return this.#holder()?.id ?? 0;
+  }
+
+  /** Does something with an attachment to the guard's file, if there is one. */
+  join(act: (attachment: Attachment) => void): void {
+    const attachment = this.#attach();
+    try {
+      if (attachment !== undefined) act(attachment);
+    } finally {
+      attachment?.detach();
+    }
+  }
+
   /** Waits for the guard. Rejects with {@linkcode AlreadyRunningError} when time is up. */
   wait(wait: Wait): Promise<Elected> {
     return poll(wait, (last, again) => {
@@ -84,13 +101,13 @@ export class Candidate {
 
   /** Asks once. `undefined`: another one holds it, or with no patience: is about to. */
   #try(patience: number): Elected | undefined {
-    const { name, info } = this.#request;
+    const { name, info, largestMessage } = this.#request;
     for (const began = performance.now();;) {
       this.#attachment ??= this.#attach();
       const attachment = this.#attachment;
       if (attachment === undefined) return undefined;
       const { qshm_elect } = withLibrary("acquire", name, guards);
-      const result = qshm_elect(attachment.handle("acquire"), patience, info, info.length, outcome);
+      const result = qshm_elect(attachment.handle("acquire"), patience, info, info.length, largestMessage, outcome);
       if (result === WON) {
         this.#attachment = undefined; // it is the guard's now
         attachment.bell.close();

@@ -30,6 +30,8 @@ export interface Holder {
   readonly incompatible?: IncompatibleError;
   /** The pid, also of one that does not say; `undefined` where it cannot be seen. */
   readonly pid: number | undefined;
+  /** Which attachment it is; 0: it does not say. */
+  readonly id: number;
 }
 
 /** Bytes for arguments and data together. */
@@ -41,7 +43,7 @@ const NONE_KEPT: Uint8Array = new TextEncoder().encode(JSON.stringify([CUT]));
 /** Bytes of the number in front of the arguments. */
 const LENGTH_SIZE = 4;
 /** `struct qshm_primary`, and the room for what follows it. */
-const PRIMARY = { pid: 4, started: 16, cwdSize: 32, bodySize: 36, end: 40, capacity: 65536 };
+const PRIMARY = { id: 0, pid: 4, started: 16, cwdSize: 32, bodySize: 36, end: 40, capacity: 65536 };
 const NOBODY = 0;
 const SAYS_WHO = 1;
 
@@ -107,12 +109,12 @@ export function findHolder(operation: string, name: string, key: Uint8Array, dir
   if (result < 0) {
     const error = outcomeError(result, operation, "instance", name);
     if (!(error instanceof IncompatibleError)) throw error;
-    return { pid: outcomePid() || undefined, info: undefined, incompatible: error };
+    return { id: 0, pid: outcomePid() || undefined, info: undefined, incompatible: error };
   }
   if (result === NOBODY) return undefined;
   const fields = new DataView(bytes.buffer);
   const pid = fields.getUint32(PRIMARY.pid, true) || undefined;
-  return { pid, info: result === SAYS_WHO ? decodeInfo(bytes, fields, pid) : undefined };
+  return { id: fields.getUint32(PRIMARY.id, true), pid, info: result === SAYS_WHO ? decodeInfo(bytes, fields, pid) : undefined };
 }
 
 /** `undefined` for what no holder of this version can have written. */

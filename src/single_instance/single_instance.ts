@@ -7,14 +7,18 @@
 import { runtime } from "../../ffi/load.ts";
 import type { Timer } from "../../ffi/native.ts";
 import type { Attachment } from "../attachment.ts";
+import { Changes } from "../change.ts";
 import { AlreadyRunningError, BusyError, NotRunningError, QshmError } from "../errors.ts";
 import type { PlaceOptions } from "../life.ts";
-import { checkMode, checkOptions, encodeDirectory, encodeKey } from "../validate.ts";
+import { checkBoolean, checkInteger, checkMode, checkOptions, describe, encodeDirectory, encodeKey } from "../validate.ts";
 import { checkWait, poll, type WaitOptions } from "../wait.ts";
 import { Candidate, type Elected, type ElectionRequest } from "./election.ts";
 import { checkArgs, encodeInfo, findHolder, guards } from "./info.ts";
 import type { Payload } from "./payload.ts";
 import { type RunningInstance, runningInstance } from "./running_instance.ts";
+import { messages } from "./sending.ts";
+import { type RequestHandler, Server } from "./serving.ts";
+import { checkReplacement, type ReplaceOptions, takeOver } from "./takeover.ts";
 
 /** How to hold a guard. */
 export interface GuardOptions extends PlaceOptions {
@@ -25,11 +29,21 @@ export interface GuardOptions extends PlaceOptions {
   data?: Payload;
   /** The arguments that others are told. Default: this program's own. Those that do not fit are cut. */
   args?: readonly string[];
+  /** How many bytes a message to this instance, or a reply, may have: up to 1 GiB. Default: 16 MiB. */
+  maxMessageSize?: number;
   /** The mode of the guard's file, for a directory that a group shares: the owner's and the group's bits. Default: `0o600`. */
   mode?: number;
 }
 
-const GUARD_OPTIONS = ["directory", "data", "args", "mode"] as const;
+/** How to wait for a guard. */
+export interface AcquireOptions extends GuardOptions, WaitOptions {
+  /** Take it over: ask its holder to leave, and wait, before `timeout` begins. */
+  replace?: ReplaceOptions;
+}
+
+/** The options of a guard. */
+export const GUARD_OPTIONS = ["directory", "data", "args", "mode", "maxMessageSize"] as const;
+const MESSAGE_SIZE = { usual: 16 << 20, most: 1 << 30 };
 const WAIT_OPTIONS = ["timeout", "signal", "ref"] as const;
 /** ms between two looks at whether the guard's file is there still. */
 const LOOK_INTERVAL = 1000;
@@ -61,6 +75,10 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   readonly recovered: boolean;
   readonly #name: string;
   readonly #attachment: Attachment;
+  readonly #changes: Changes;
+  readonly #largestMessage: number;
+  #server: Server | undefined;
+  #replaced: AbortController | undefined;
   #lost: AbortController | undefined;
   #nextLook: Timer | undefined;
 
@@ -71,9 +89,11 @@ export class SingleInstance implements Disposable, AsyncDisposable {
     };
   }
 
-  private constructor(name: string, { attachment, recovered }: Elected) {
+  private constructor({ name, largestMessage }: ElectionRequest, { attachment, recovered }: Elected) {
     this.#name = name;
     this.#attachment = attachment;
+    this.#changes = new Changes(attachment);
+    this.#largestMessage = largestMessage;
     this.recovered = recovered;
   }
 
@@ -82,9 +102,12 @@ export class SingleInstance implements Disposable, AsyncDisposable {
    *
    * @param name Any text without NUL.
    * @param options What others are told; `timeout`: how long to wait for it, default 0 ms; `Infinity` makes it a named
-   * mutex. `signal` aborts a wait; `ref: false` lets the process end while it waits.
+   * mutex. `signal` aborts a wait; `ref: false` lets the process end while it waits. `replace` takes it over: its holder is
+   * asked to leave and has `grace` ms for it; with `kill` it then gets SIGTERM, and `grace` ms later SIGKILL, if it is
+   * proved to be the holder, of this user and in this PID namespace.
    * @returns The guard.
    * @throws {AlreadyRunningError} Another process holds it, and did until time was up.
+   * @throws {NotFoundError} With `kill`: the holder's process is gone, and one that it left behind holds the guard.
    * @throws {MessageTooLargeError} `data` does not fit.
    * @throws {PermissionDeniedError} The directory, or what stands at the name, is not safe to use.
    * @throws {OutOfResourcesError} There is no room for the guard's file.
@@ -109,16 +132,20 @@ export class SingleInstance implements Disposable, AsyncDisposable {
    * console.assert(order[1]!.endsWith("ends") && order[3]!.endsWith("ends"));
    * ```
    */
-  static acquire(name: string, options?: GuardOptions & WaitOptions): Promise<SingleInstance> {
+  static acquire(name: string, options?: AcquireOptions): Promise<SingleInstance> {
     try {
-      const { timeout = 0, signal, ref, ...guard } = checkOptions(options, [...GUARD_OPTIONS, ...WAIT_OPTIONS]);
+      const { timeout = 0, signal, ref, replace, ...guard } = checkOptions(options, [...GUARD_OPTIONS, ...WAIT_OPTIONS, "replace"]);
       const wait = checkWait({ timeout, ...(signal !== undefined && { signal }), ...(ref !== undefined && { ref }) });
+      const replacement = replace === undefined ? undefined : checkReplacement(replace);
       wait.signal?.throwIfAborted();
-      const candidate = new Candidate(electionRequest(name, guard));
-      if (wait.timeout > 0) return candidate.wait(wait).then((elected) => new SingleInstance(name, elected));
+      const request = electionRequest(name, guard);
+      const candidate = new Candidate(request);
+      const hold = (elected: Elected): SingleInstance => new SingleInstance(request, elected);
+      if (replacement !== undefined) return takeOver(candidate, replacement, wait).then(hold);
+      if (wait.timeout > 0) return candidate.wait(wait).then(hold);
       const result = candidate.stand();
       if (result instanceof AlreadyRunningError) throw result;
-      return Promise.resolve(new SingleInstance(name, result));
+      return Promise.resolve(hold(result));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -141,8 +168,9 @@ export class SingleInstance implements Disposable, AsyncDisposable {
    * ```
    */
   static tryAcquire(name: string, options?: GuardOptions): SingleInstance | undefined {
-    const result = new Candidate(electionRequest(name, checkOptions(options, GUARD_OPTIONS))).stand();
-    return result instanceof AlreadyRunningError ? undefined : new SingleInstance(name, result);
+    const request = electionRequest(name, checkOptions(options, GUARD_OPTIONS));
+    const result = new Candidate(request).stand();
+    return result instanceof AlreadyRunningError ? undefined : new SingleInstance(request, result);
   }
 
   /**
@@ -173,7 +201,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
       wait.signal?.throwIfAborted();
       const key = encodeKey(name);
       const place = encodeDirectory(directory);
-      return poll(wait, (last) => findRunning(name, key, place, last));
+      return poll(wait, (last) => findRunning(name, directory, key, place, last));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -203,9 +231,81 @@ export class SingleInstance implements Disposable, AsyncDisposable {
     return this.#lost.signal;
   }
 
-  /** Lets others hold it. Doing so again is nothing. */
+  /**
+   * Aborts when somebody asks to take over (`replace`, or `qshm run --replace`): finish what is urgent, and release. That
+   * the process can end does not depend on it.
+   *
+   * @example Leave when asked
+   * ```ts
+   * import { SingleInstance } from "qshm";
+   *
+   * const first = await SingleInstance.acquire("replaced-example");
+   * first.replaced.addEventListener("abort", () => first.release());
+   *
+   * using second = await SingleInstance.acquire("replaced-example", { replace: { grace: 5000 } });
+   * console.assert(first.replaced.aborted && !second.replaced.aborted);
+   * ```
+   */
+  get replaced(): AbortSignal {
+    if (this.#replaced === undefined) {
+      const controller = this.#replaced = new AbortController();
+      const look = (): true | undefined => {
+        return messages().qshm_is_asked_to_leave(this.#attachment.handle("watch")) === 1 ? true : undefined;
+      };
+      const reason = new DOMException(`Another process wants to hold ${this.#attachment.subject}`, "AbortError");
+      if (this.#attachment.isAttached) {
+        this.#changes.wait(look, { timeout: Infinity, signal: undefined, ref: false })
+          .then(() => controller.abort(reason), () => {}); // released: nobody asks any more
+      }
+    }
+    return this.#replaced.signal;
+  }
+
+  /**
+   * Answers what other processes send with {@linkcode RunningInstance.send} and {@linkcode RunningInstance.forward}; what
+   * came before waits until then. Up to 16 requests are handled at once, and each only once. What the handler returns is the
+   * reply; what it throws, the sender gets as a `RequestFailedError`.
+   *
+   * When the guard is released, requests that wait are refused: their senders know that they were not handled.
+   * {@linkcode SingleInstance.release} does not wait for handlers that run, and their senders learn that the outcome is
+   * unknown; `await using` waits for them.
+   *
+   * @param handler What answers.
+   * @param options `ref: false`: serving does not keep the process alive. Default: `true`.
+   *
+   * @example Do the work of later starts
+   * ```ts
+   * import { SingleInstance } from "qshm";
+   *
+   * await using guard = await SingleInstance.acquire("serve-example");
+   * const opened: string[] = [];
+   * guard.serve(({ kind, args }) => {
+   *   if (kind !== "arguments") throw new TypeError("expected arguments");
+   *   opened.push(...args);
+   *   return { stdout: `opened ${args.length}\n` };
+   * });
+   *
+   * using running = await SingleInstance.connect("serve-example");
+   * const reply = await running.forward({ args: ["a.txt", "b.txt"], timeout: 5000 });
+   * console.assert(reply.stdout === "opened 2\n" && opened[1] === "b.txt");
+   * ```
+   */
+  serve(handler: RequestHandler, options?: { ref?: boolean }): void {
+    if (typeof handler !== "function") throw new TypeError(`Handler must be a function: got ${describe(handler)}`);
+    const ref = checkBoolean("Ref", checkOptions(options, ["ref"]).ref, true);
+    this.#attachment.handle("serve");
+    if (this.#server !== undefined) throw new TypeError(`Cannot serve ${this.#attachment.subject}: it is served already`);
+    this.#server = new Server(this.#attachment, this.#changes, this.#largestMessage, handler, ref);
+  }
+
+  /**
+   * Lets others hold it. Doing so again is nothing. Requests that wait are refused; `await using` also waits for handlers
+   * that run.
+   */
   release(): void {
+    this.#server?.stop();
     this.#nextLook?.cancel();
+    this.#changes.close();
     this.#attachment.detach();
   }
 
@@ -214,10 +314,13 @@ export class SingleInstance implements Disposable, AsyncDisposable {
     this.release();
   }
 
-  /** Releases it. */
-  [Symbol.asyncDispose](): Promise<void> {
+  /** Refuses further requests, waits for the handlers that run, and releases it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#attachment.isAttached && this.#server !== undefined) {
+      messages().qshm_refuse_messages(this.#attachment.handle("release"));
+      await this.#server.drain();
+    }
     this.release();
-    return Promise.resolve();
   }
 
   #look(): void {
@@ -236,15 +339,27 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   }
 }
 
-function electionRequest(name: string, { directory, data, args, mode }: GuardOptions): ElectionRequest {
+function electionRequest(name: string, { directory, data, args, mode, maxMessageSize }: GuardOptions): ElectionRequest {
   encodeKey(name); // the name's errors come first
-  return { name, directory, mode: checkMode(mode), info: encodeInfo(name, checkArgs(args), data) };
+  return {
+    name,
+    directory,
+    mode: checkMode(mode),
+    info: encodeInfo(name, checkArgs(args), data),
+    largestMessage: checkInteger("MaxMessageSize", maxMessageSize ?? MESSAGE_SIZE.usual, 0, MESSAGE_SIZE.most),
+  };
 }
 
 /** One look. `undefined`: nobody, or nobody who says who it is; that is an error when time is up. */
-function findRunning(name: string, key: Uint8Array, place: Uint8Array, last: boolean): RunningInstance | undefined {
+function findRunning(
+  name: string,
+  directory: string | undefined,
+  key: Uint8Array,
+  place: Uint8Array,
+  last: boolean,
+): RunningInstance | undefined {
   const holder = findHolder("connect to", name, key, place);
-  if (holder?.info !== undefined) return runningInstance(holder.info);
+  if (holder?.info !== undefined) return runningInstance(name, directory, holder.info);
   if (holder?.incompatible !== undefined) throw holder.incompatible;
   if (last) throw holder === undefined ? notRunning(name) : leaving(name, holder.pid);
   return undefined;
@@ -264,5 +379,6 @@ function notRunning(name: string): NotRunningError {
     code: "NotRunning",
     operation: "connect to",
     key: name,
+    delivered: "no",
   });
 }

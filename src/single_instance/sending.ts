@@ -1,0 +1,241 @@
+/**
+ * Sending messages to whoever holds a guard, and waiting for the replies.
+ *
+ * @module
+ */
+
+import { native } from "../../ffi/load.ts";
+import type { Group } from "../../ffi/native.ts";
+import { Attachment } from "../attachment.ts";
+import { Changes } from "../change.ts";
+import {
+  IncompatibleError,
+  MessageTooLargeError,
+  NotFoundError,
+  NotRunningError,
+  RequestFailedError,
+  timeoutError,
+  withLibrary,
+} from "../errors.ts";
+import { outcome, outcomeError, outcomeFlags, outcomeSize } from "../outcome.ts";
+import type { Wait } from "../wait.ts";
+import { guards } from "./info.ts";
+import { decodeFailure, decodeReply, type InstanceReply } from "./message.ts";
+
+/** Bits of `enum qshm_outcome_flag`: why a message was not accepted. */
+const LEAVING = 128;
+const FULL = 256;
+const TOO_LARGE = -20;
+
+/** `enum qshm_sent`. */
+const SENT = { waiting: 0, taken: 1, answered: 2, failed: 3, refused: 4, lost: 5, withdrawn: 6 } as const;
+
+/** ms between two looks for a full table to have room, and at whether the holder lives; the longer one waits, the fewer. */
+const FIRST_LOOK = 10;
+const LAST_LOOK = 500;
+
+/** Was a message handed over? */
+export type Delivered = "no" | "unknown";
+
+let functions: Group<"message"> | undefined;
+
+/** The entry points for messages. */
+export function messages(): Group<"message"> {
+  return functions ??= native("message");
+}
+
+interface Answer {
+  readonly failed: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** One process's connection to the holder of a guard, whoever that is. */
+export class Connection {
+  readonly #name: string;
+  readonly #directory: string | undefined;
+  #attachment: Attachment | undefined;
+  #changes: Changes | undefined;
+  #pending = 0;
+  #isClosed = false;
+
+  constructor(name: string, directory: string | undefined) {
+    this.#name = name;
+    this.#directory = directory;
+  }
+
+  /**
+   * Sends a request, and waits for its reply.
+   *
+   * @throws {NotRunningError} It was refused, or nobody is there; `delivered` tells whether it was handed over.
+   * @throws {RequestFailedError} The handler threw.
+   * @throws {MessageTooLargeError} The holder takes no messages of this size.
+   */
+  async request(body: Uint8Array, wait: Wait): Promise<InstanceReply> {
+    wait.signal?.throwIfAborted();
+    if (this.#isClosed) throw new TypeError(`Cannot send to ${this.#subject}: the connection is closed`);
+    const began = performance.now();
+    const left = (): Wait => ({ ...wait, timeout: Math.max(began + wait.timeout - performance.now(), 0) });
+    const often = (): number => Math.min(Math.max((performance.now() - began) / 10, FIRST_LOOK), LAST_LOOK);
+    this.#pending++;
+    try {
+      const number = await this.#submit(body, left, often)
+        .catch((error: unknown) => Promise.reject(this.#gaveUp(error, wait, "no")));
+      const answer = await this.#reply(number, left(), often)
+        .catch((error: unknown) => this.#giveUp(number, error, wait));
+      return this.#decode(answer);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** Ends it; those who wait are rejected. */
+  close(): void {
+    this.#isClosed = true;
+    this.#detach();
+  }
+
+  get #subject(): string {
+    return `instance ${JSON.stringify(this.#name)}`;
+  }
+
+  #detach(): void {
+    this.#changes?.close();
+    this.#attachment?.detach();
+    this.#attachment = undefined;
+    this.#changes = undefined;
+  }
+
+  /** The file that bears the name now: the one we know may have been removed by a holder that left. */
+  #attach(): Attachment {
+    if (this.#pending <= 1 && this.#attachment !== undefined) {
+      if (guards().qshm_is_lost(this.#attachment.handle("send to")) === 1) this.#detach();
+    }
+    if (this.#attachment === undefined) {
+      try {
+        this.#attachment = new Attachment({
+          kind: "instance",
+          operation: "attach",
+          purpose: "send to",
+          key: this.#name,
+          size: 0,
+          directory: this.#directory,
+        });
+      } catch (error) {
+        throw error instanceof NotFoundError ? this.#notRunning("nobody holds it", "no") : error;
+      }
+      this.#changes = new Changes(this.#attachment);
+    }
+    return this.#attachment;
+  }
+
+  /** Waits for a place; gives the message's number. */
+  async #submit(body: Uint8Array, left: () => Wait, often: () => number): Promise<number> {
+    const attachment = this.#attach();
+    const { qshm_send } = withLibrary("send to", this.#name, messages);
+    const submit = (): number | undefined => {
+      const number = qshm_send(attachment.handle("send to"), body, body.length, outcome);
+      if (number > 0) return number;
+      if (number === TOO_LARGE) throw this.#tooLarge(body.length);
+      if (number < 0) throw outcomeError(number, "send to", "instance", this.#name);
+      if ((outcomeFlags() & FULL) !== 0) return undefined;
+      throw this.#notRunning((outcomeFlags() & LEAVING) !== 0 ? "its holder takes no more messages" : "nobody holds it", "no");
+    };
+    return await this.#changes!.wait(submit, left(), often);
+  }
+
+  /** Waits for the end of a message. */
+  async #reply(number: number, wait: Wait, often: () => number): Promise<Answer> {
+    const look = (): Answer | undefined => {
+      return this.#became(number, messages().qshm_sent(this.#attachment!.handle("send to"), number));
+    };
+    return await this.#changes!.wait(look, wait, often);
+  }
+
+  #became(number: number, state: number): Answer | undefined {
+    switch (state) {
+      case SENT.waiting:
+      case SENT.taken:
+        return undefined;
+      case SENT.answered:
+      case SENT.failed:
+        return { failed: state === SENT.failed, bytes: this.#readReply(number) };
+      case SENT.refused:
+        throw this.#notRunning("its holder is leaving", "no");
+      case SENT.withdrawn:
+        throw this.#notRunning("its holder died", "no");
+      case SENT.lost:
+        throw this.#notRunning("its holder died or left while it handled the message", "unknown");
+      default:
+        throw this.#attachment!.error(state, "send to");
+    }
+  }
+
+  #readReply(number: number): Uint8Array {
+    const handle = this.#attachment!.handle("send to");
+    let bytes = new Uint8Array(4096);
+    for (;;) {
+      const result = messages().qshm_reply(handle, number, bytes, bytes.length, outcome);
+      if (result < 0) throw outcomeError(result, "read the reply of", "instance", this.#name);
+      if (result === 1) return bytes.subarray(0, outcomeSize());
+      bytes = new Uint8Array(outcomeSize());
+    }
+  }
+
+  #decode({ failed, bytes }: Answer): InstanceReply {
+    try {
+      if (!failed) return decodeReply(bytes);
+      const { name, message } = bytes.length > 0
+        ? decodeFailure(bytes)
+        : { name: "OutOfResourcesError", message: "the reply could not be stored" };
+      throw new RequestFailedError(`Cannot send to ${this.#subject}: its handler failed: ${name}: ${message}`, {
+        code: "RequestFailed",
+        operation: "send to",
+        key: this.#name,
+        handlerName: name,
+        handlerMessage: message,
+      });
+    } catch (error) {
+      if (error instanceof RequestFailedError) throw error;
+      throw new IncompatibleError(`Cannot read the reply of ${this.#subject}: ${(error as Error).message}`, {
+        code: "Incompatible",
+        operation: "send to",
+        key: this.#name,
+        cause: error,
+      });
+    }
+  }
+
+  /** The wait was given up, or failed. What came first after all is what is told. */
+  #giveUp(number: number, error: unknown, wait: Wait): Answer {
+    const isOver = error instanceof NotRunningError || error instanceof IncompatibleError;
+    if (isOver || this.#attachment === undefined) throw error; // closed: detaching has given it up
+    const state = messages().qshm_withdraw_message(this.#attachment.handle("send to"), number);
+    if (state === SENT.answered || state === SENT.failed) return this.#became(number, state)!;
+    throw this.#gaveUp(error, wait, state === SENT.withdrawn || state === SENT.refused ? "no" : "unknown");
+  }
+
+  /** A time-out says what became of the message; an abort's reason is the caller's own. */
+  #gaveUp(error: unknown, { timeout }: Wait, delivered: Delivered): unknown {
+    if (!(error instanceof DOMException && error.name === "TimeoutError") || "delivered" in error) return error;
+    const what = delivered === "no" ? "not accepted" : "accepted, and not answered";
+    return Object.assign(timeoutError(`the reply of ${this.#subject}: the message was ${what}`, timeout), { delivered });
+  }
+
+  #notRunning(why: string, delivered: Delivered): NotRunningError {
+    const told = delivered === "no" ? "the message was not handed over" : "whether it was handled cannot be known";
+    return new NotRunningError(`Cannot send to ${this.#subject}: ${why}; ${told}`, {
+      code: "NotRunning",
+      operation: "send to",
+      key: this.#name,
+      delivered,
+    });
+  }
+
+  #tooLarge(size: number): MessageTooLargeError {
+    return new MessageTooLargeError(
+      `Cannot send to ${this.#subject}: the message takes ${size} bytes, it takes at most ${outcomeSize()} ` +
+        "(its `maxMessageSize`); put it into a SharedMemory or a file, and send its name",
+      { code: "MessageTooLarge", operation: "send to", key: this.#name },
+    );
+  }
+}
