@@ -5,7 +5,7 @@
  *
  *   elect    attached already; take R; is the name still this file, and P free? Then write the info, store our id in
  *            `holder`, lock P, free R.
- *   release  refuse messages (message.c); clear `holder`; unlock P.
+ *   release  clear `holder`; end the messages (message.c); unlock P.
  *   look     P held, and `holder` names a living id before and after the info was read: then that is the one.
  *
  * Invariants
@@ -159,9 +159,9 @@ void qshm__guard_release(struct qshm__attachment *a)
     if (!a->guards) {
         return;
     }
-    qshm__messages_end(a);
     set_holder(a, 0);
     QSHM_POINT("info cleared");
+    qshm__messages_end(a);
     /* The kernel may want memory even for this: closing the description will do it as well. */
     qshm__os_unlock_range(a->fd, QSHM_RANGE_P, 1);
     a->guards = false;

@@ -124,7 +124,7 @@ CASE(abi_describe_lists_the_exports)
         described++;
     }
     EQ(described, exports);
-    EQ(errors, -QSHM_E_SYSTEM);
+    EQ(errors, -QSHM_E_TOO_LARGE);
 }
 
 static void run_program(const char *name)
