@@ -105,7 +105,7 @@ async function detachAll(peers: readonly Peer[]): Promise<void> {
   for (const peer of peers) await peer.run((_api, { memory }) => void memory.detach());
 }
 
-describe("bells under attack", () => {
+describe.concurrent("bells under attack", () => {
   for (const [i, reader] of RUNTIMES.entries()) {
     for (const [name, { skip, attack }] of Object.entries(ATTACKS)) {
       it.skipIf(skip !== undefined)(because(`a bell of ${reader} that ${name} costs a delay, no more`, skip), async () => {

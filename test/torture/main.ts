@@ -1,62 +1,105 @@
-/** `npm run torture`: the long forms, with progress lines. QSHM_SEED repeats a run, QSHM_KILLS shortens it. */
+/**
+ * `npm run torture`: the long forms, with progress lines.
+ *
+ *   npm run torture -- NAME...    only these parts
+ *
+ * QSHM_SEED repeats a run, QSHM_KILLS shortens it.
+ */
 
 import { testDirectory } from "../support/directory.ts";
 import { Peer } from "../support/peer.ts";
-import { printedRandom } from "../support/random.ts";
+import { printedRandom, type Random } from "../support/random.ts";
 import { RUNTIMES } from "../support/runtimes.ts";
+import { changesTorture } from "./changes.ts";
 import { guardTorture } from "./guard.ts";
 import { lifetimeTorture } from "./lifetime.ts";
 import { killOwners } from "./lock.ts";
+import { semaphoreTorture } from "./semaphore.ts";
+import { valueTorture } from "./value.ts";
+
+interface Run {
+  readonly directory: string;
+  readonly kills: number;
+  readonly random: Random;
+  readonly progress: (done: number) => void;
+}
+
+/** What a part found: what is wrong, and what it did. */
+interface Found {
+  readonly violations: readonly string[];
+  readonly summary: string;
+}
+
+type Part = (run: Run) => Promise<Found>;
+
+/** Changes for each kill that the other parts do. */
+const CHANGES_PER_KILL = 300;
+
+const PARTS: Readonly<Record<string, Part>> = {
+  async lifetime(run) {
+    const { violations, kills, reports } = await lifetimeTorture(run);
+    await using peer = await Peer.start(RUNTIMES[0]!, run);
+    await peer.run(({ SharedMemory }) => {
+      for (const key of ["one", "two"]) SharedMemory.create(key, 64).detach();
+    });
+    return { violations, summary: `killed ${JSON.stringify(kills)}, ${reports} attachments reported` };
+  },
+
+  async lock(run) {
+    const { violations, owners, anywhere, met } = await killOwners({ ...run, kills: Math.ceil(run.kills / 2) });
+    return { violations, summary: `owners killed ${JSON.stringify(owners)}; anywhere ${anywhere}, owning ${met}` };
+  },
+
+  async guard(run) {
+    const { violations, killed, kills, holders, recovered, looks } = await guardTorture(run);
+    await using peer = await Peer.start(RUNTIMES[0]!, run);
+    await peer.run(({ SingleInstance }) => SingleInstance.tryAcquire("torture")?.release());
+    const summary = `killed ${JSON.stringify(killed)}, namely ${JSON.stringify(kills)}; ${holders} held it, ` +
+      `${recovered} after a crash; seen ${JSON.stringify(looks)}`;
+    return { violations, summary };
+  },
+
+  /** Nobody is killed here: a wake-up that is lost leaves the reader asleep, and rejects. */
+  async changes(run) {
+    const lines: string[] = [];
+    for (const reader of RUNTIMES) {
+      const changes = run.kills * CHANGES_PER_KILL;
+      const { seen, newest, checks } = await changesTorture({ ...run, reader, publishers: RUNTIMES, changes });
+      lines.push(`${reader} saw ${seen} of ${newest}, awake at each of ${checks} checks`);
+      run.progress(lines.length);
+    }
+    return { violations: [], summary: lines.join("; ") };
+  },
+
+  async value(run) {
+    const { violations, killed, gets, sets } = await valueTorture(run);
+    return { violations, summary: `killed ${JSON.stringify(killed)}; ${sets} values set, read ${JSON.stringify(gets)}` };
+  },
+
+  async semaphore(run) {
+    const { violations, killed, available, least, most, turns } = await semaphoreTorture(run);
+    const summary = `killed ${JSON.stringify(killed)}; ${available} permits of ${least} to ${most} there may be, ${turns} turns`;
+    return { violations, summary };
+  },
+};
 
 const kills = Number(process.env.QSHM_KILLS ?? 3000);
-const progress = (what: string) => (done: number): void => console.log(`${what}: ${done} kills`);
-const problems: string[] = [];
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
+const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
+if (unknown.length > 0) {
+  console.error(`No such part: ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}`);
+  process.exit(2);
+}
 
-{
+const problems: string[] = [];
+for (const name of names) {
   using directory = testDirectory();
-  const result = await lifetimeTorture({
-    directory: directory.path,
-    kills,
-    random: printedRandom("lifetime"),
-    progress: progress("lifetime"),
-  });
-  problems.push(...result.violations);
-  console.log(`lifetime: killed ${JSON.stringify(result.kills)}, ${result.reports} attachments reported`);
-  await using peer = await Peer.start(RUNTIMES[0]!, { directory: directory.path });
-  await peer.run(({ SharedMemory }) => {
-    for (const key of ["one", "two"]) SharedMemory.create(key, 64).detach();
-  });
-  problems.push(...directory.entries().map((name) => `lifetime: left over: ${name}`));
-}
-{
-  using directory = testDirectory();
-  const result = await killOwners({
-    directory: directory.path,
-    kills: Math.ceil(kills / 2),
-    random: printedRandom("lock"),
-    progress: progress("lock"),
-  });
-  problems.push(...result.violations, ...directory.entries().map((name) => `lock: left over: ${name}`));
-  console.log(
-    `lock: owners killed ${JSON.stringify(result.owners)}; anywhere ${result.anywhere}, owning ${result.met}`,
-  );
-}
-{
-  using directory = testDirectory();
-  const result = await guardTorture({
-    directory: directory.path,
-    kills,
-    random: printedRandom("guard"),
-    progress: progress("guard"),
-  });
-  problems.push(...result.violations.map((violation) => `guard: ${violation}`));
-  console.log(
-    `guard: killed ${JSON.stringify(result.killed)}, namely ${JSON.stringify(result.kills)}; ${result.holders} held it, ` +
-      `${result.recovered} after a crash; seen ${JSON.stringify(result.looks)}`,
-  );
-  await using peer = await Peer.start(RUNTIMES[0]!, { directory: directory.path });
-  await peer.run(({ SingleInstance }) => SingleInstance.tryAcquire("torture")?.release());
-  problems.push(...directory.entries().map((name) => `guard: left over: ${name}`));
+  const progress = (done: number): void => console.log(`${name}: ${done}`);
+  const run = { directory: directory.path, kills, random: printedRandom(name), progress };
+  const { violations, summary } = await PARTS[name]!(run);
+  console.log(`${name}: ${summary}`);
+  problems.push(...violations.map((violation) => `${name}: ${violation}`));
+  problems.push(...directory.entries().map((entry) => `${name}: left over: ${entry}`));
 }
 
 for (const problem of problems) console.error(`FAILED: ${problem}`);
