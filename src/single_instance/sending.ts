@@ -18,8 +18,9 @@ import {
   withLibrary,
 } from "../errors.ts";
 import { outcome, outcomeError, outcomeFlags, outcomeSize } from "../outcome.ts";
+import { encodeDirectory, encodeKey } from "../validate.ts";
 import type { Wait } from "../wait.ts";
-import { guards } from "./info.ts";
+import { findHolder, guards } from "./info.ts";
 import { decodeFailure, decodeReply, type InstanceReply } from "./message.ts";
 
 /** Bits of `enum qshm_outcome_flag`: why a message was not accepted. */
@@ -218,7 +219,18 @@ export class Connection {
   #gaveUp(error: unknown, { timeout }: Wait, delivered: Delivered): unknown {
     if (!(error instanceof DOMException && error.name === "TimeoutError") || "delivered" in error) return error;
     const what = delivered === "no" ? "not accepted" : "accepted, and not answered";
-    return Object.assign(timeoutError(`the reply of ${this.#subject}: the message was ${what}`, timeout), { delivered });
+    const pid = this.#holder();
+    const by = pid === undefined ? "" : ` by process ${pid}`;
+    return Object.assign(timeoutError(`the reply of ${this.#subject}: the message was ${what}${by}`, timeout), { delivered });
+  }
+
+  /** The holder's pid, for a message. */
+  #holder(): number | undefined {
+    try {
+      return findHolder("send to", this.#name, encodeKey(this.#name), encodeDirectory(this.#directory))?.pid;
+    } catch {
+      return undefined; // a message must not fail for want of it
+    }
   }
 
   #notRunning(why: string, delivered: Delivered): NotRunningError {

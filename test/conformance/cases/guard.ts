@@ -335,9 +335,9 @@ export const guard: Suite = {
     {
       name: "an unknown option: TypeError that names it and those that are known",
       async run() {
-        const guard = '"directory", "data", "args", "mode"';
+        const guard = '"directory", "data", "args", "mode", "maxMessageSize"';
         const wait = '"timeout", "signal", "ref"';
-        const known = [`${guard}, ${wait}`, guard, `"directory", ${wait}`];
+        const known = [`${guard}, ${wait}, "replace"`, guard, `"directory", ${wait}`];
         for (const name of ["Timeout", "persistent", "force", "size", "kill", "cwd", ""]) {
           for (const [i, f] of failures(freshKey(), { [name]: undefined }).entries()) {
             const error = await failureOf(f);
@@ -345,10 +345,10 @@ export const guard: Suite = {
             assert.equal(error.message, `Unknown option "${name}": known are ${known[i]}`);
           }
         }
-        for (const name of ["timeout", "signal", "ref"]) {
+        for (const name of ["timeout", "signal", "ref", "replace"]) {
           assert.throws(() => SingleInstance.tryAcquire(freshKey(), { [name]: undefined } as never), TypeError, name);
         }
-        for (const name of ["data", "args", "mode"]) {
+        for (const name of ["data", "args", "mode", "maxMessageSize", "replace"]) {
           const error = await rejectionOf(SingleInstance.connect(freshKey(), { [name]: undefined } as never));
           assert.ok(error instanceof TypeError, name);
         }
