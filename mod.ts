@@ -48,7 +48,7 @@ export type { ChangesOptions } from "./src/changes.ts";
 export { bytes, json, utf8 } from "./src/codec.ts";
 export type { Codec } from "./src/codec.ts";
 export { inspect, list, remove } from "./src/inspect.ts";
-export type { SegmentInfo, SemaphoreInfo, ValueInfo } from "./src/inspect.ts";
+export type { InstanceState, SegmentInfo, SemaphoreInfo, ValueInfo } from "./src/inspect.ts";
 export type { Kind } from "./src/kind.ts";
 export type { LifeOptions, PlaceOptions } from "./src/life.ts";
 export type { Lock } from "./src/lock.ts";

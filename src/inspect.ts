@@ -42,6 +42,8 @@ export interface SegmentInfo {
   readonly value: ValueInfo | undefined;
   /** Of a semaphore: its permits. */
   readonly semaphore: SemaphoreInfo | undefined;
+  /** Of an instance: its guard. */
+  readonly instance: InstanceState | undefined;
 }
 
 /** What is known of a value. */
@@ -70,6 +72,14 @@ export interface SemaphoreInfo {
   readonly queued: number;
 }
 
+/** What is known of a guard without asking its holder. */
+export interface InstanceState {
+  /** Does somebody hold it? */
+  readonly held: boolean;
+  /** How many messages wait for its holder, or are being handled. */
+  readonly pending: number;
+}
+
 let functions: Group<"inspect"> | undefined;
 
 function library(): Group<"inspect"> {
@@ -88,6 +98,7 @@ const INFO = {
   inode: 24,
   device: 32,
   owner: 40,
+  held: 44,
   attached: 48,
   keySize: 52,
   keyIsCut: 56,
@@ -162,6 +173,7 @@ function inspectListed(name: string, directory: Uint8Array, devices: Map<number,
       waiting: 0,
       value: undefined,
       semaphore: undefined,
+      instance: undefined,
     };
   }
 }
@@ -304,6 +316,10 @@ function inspectFile(
       total: number(INFO.total),
       max: number(INFO.max),
       queued: number(INFO.queued),
+    },
+    instance: kindThere !== "instance" || !isSound ? undefined : {
+      held: number(INFO.held) !== 0,
+      pending: number(INFO.queued),
     },
   };
 }

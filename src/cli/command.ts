@@ -79,14 +79,19 @@ export function placeOf(directory: string | undefined): { directory?: string } {
   return directory === undefined ? {} : { directory };
 }
 
-/** A NAME as text: what is not UTF-8 would become the same name as something else. */
-export function checkName(bytes: Uint8Array): string {
-  if (bytes.length === 0) throw new UsageError("NAME must not be empty");
+/** Bytes as text: what is not UTF-8 would silently become something else. `what` is what messages call them. */
+export function checkText(what: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new UsageError("NAME must be UTF-8");
+    throw new UsageError(`${what} must be UTF-8`);
   }
+}
+
+/** A NAME as text. */
+export function checkName(bytes: Uint8Array): string {
+  if (bytes.length === 0) throw new UsageError("NAME must not be empty");
+  return checkText("NAME", bytes);
 }
 
 /** Prints a command's help; gives the exit code. */

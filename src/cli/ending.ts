@@ -12,6 +12,11 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 /** A signal that asks to end. */
 export type EndingSignal = keyof typeof SIGNALS;
 
+/** The exit status that tells of it. */
+export function statusOf(signal: EndingSignal): number {
+  return 128 + SIGNALS[signal];
+}
+
 /**
  * Calls `end` whenever one comes. Those that were ignored at the start, as `nohup` wants it, are ignored from now on: the
  * runtimes forget it.

@@ -46,7 +46,7 @@ note_start() {
   QSHM_OPEN_FILES=$(ulimit -Sn)
   export QSHM_SIGNALS_IGNORED QSHM_DESCRIPTORS QSHM_OPEN_FILES
 }
-case ${1-} in run | top | watch) [ ! -r /proc/self/status ] || note_start ;; esac
+case ${1-} in run | send | top | watch) [ ! -r /proc/self/status ] || note_start ;; esac
 
 # Nothing in the working directory (.env, bunfig.toml, tsconfig.json, deno.json) may change what runs.
 try_bun() {

@@ -10,7 +10,7 @@ import { directoryOf } from "./directory.ts";
 import { EXIT } from "./exit_codes.ts";
 import type { Holder } from "./holder.ts";
 import { print } from "./output.ts";
-import { attachedCell, guardOf, lockCell, RECORD_HELP, record, stateOf } from "./segment_text.ts";
+import { attachedCell, guardOf, lockCell, pending, RECORD_HELP, record, stateOf } from "./segment_text.ts";
 import { table } from "./table.ts";
 import { cut, quote, size, toJson } from "./text.ts";
 
@@ -28,7 +28,8 @@ Lists all segments of the directory. Changes nothing.
 
 STATE: live, somebody is attached; dead, nobody is, and the next create or attach reclaims it; foreign, made by another
 version or no segment at all; corrupt, its control block is damaged; persistent, it is kept when nobody is attached.
-ATTACHED: how many times, and by which processes. HELD BY: who has the lock of a memory, or the guard of an instance.
+ATTACHED: how many times, and by which processes. HELD BY: who has the lock of a memory, or the guard of an instance,
+and how many messages wait for that one or are being handled.
 A "?" is a process that cannot be seen from here.
 
 ${COMMON_HELP}
@@ -60,10 +61,11 @@ function cells(info: SegmentInfo, holder: Holder | undefined): string[] {
     info.size === 0 ? "-" : size(info.size),
     stateOf(info),
     attachedCell(info, MOST_PIDS),
-    holder === undefined ? lockCell(info) : guardedBy(holder),
+    holder === undefined ? lockCell(info) : guardedBy(info, holder),
   ];
 }
 
-function guardedBy({ held, pid }: Holder): string {
-  return held === false ? "-" : `${pid ?? "?"}`;
+function guardedBy(info: SegmentInfo, { held, pid }: Holder): string {
+  const messages = pending(info);
+  return held === false ? "-" : `${pid ?? "?"}${messages === undefined ? "" : `: ${messages}`}`;
 }

@@ -12,13 +12,14 @@ import { EXIT, exitCodeOf, UsageError } from "./exit_codes.ts";
 import { list } from "./list.ts";
 import { remove } from "./remove.ts";
 import { run } from "./run.ts";
+import { send } from "./send.ts";
 import { show } from "./show.ts";
 import { status } from "./status.ts";
 import { top } from "./top.ts";
 import { unlock } from "./unlock.ts";
 import { watch } from "./watch.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = { run, status, list, show, watch, top, unlock, remove, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = { run, status, send, list, show, watch, top, unlock, remove, doctor };
 
 const HELP = `Usage: qshm COMMAND [ARGUMENT...]
 

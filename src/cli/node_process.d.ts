@@ -1,6 +1,6 @@
 /** The part of Node's `node:process` that the command uses: all three runtimes have it, none of their typings is needed. */
 declare module "node:process" {
-  interface TerminalInput {
+  interface TerminalInput extends AsyncIterable<Uint8Array> {
     readonly isTTY?: boolean;
     setRawMode(isRaw: boolean): void;
     on(event: "data", listener: (bytes: Uint8Array) => void): void;

@@ -9,12 +9,15 @@ const STDOUT = 1;
 /** ms until another attempt, where somebody made the pipe non-blocking and its reader is slow. */
 const PAUSE = 5;
 
-/** Writes bytes. `false`: nobody reads any more, which is no mistake (`qshm list | head`). */
-export async function write(bytes: Uint8Array): Promise<boolean> {
+/**
+ * Writes bytes, to standard output unless told otherwise. `false`: nobody reads any more, which is no mistake
+ * (`qshm list | head`).
+ */
+export async function write(bytes: Uint8Array, fd: number = STDOUT): Promise<boolean> {
   const { writeSync } = await import("node:fs");
   for (let at = 0; at < bytes.length;) {
     try {
-      at += writeSync(STDOUT, bytes.subarray(at));
+      at += writeSync(fd, bytes.subarray(at));
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === "EPIPE") return false;

@@ -5,16 +5,38 @@
  */
 
 import { parseArgs, type ParsedArgs } from "node:util";
-import { AlreadyRunningError, SingleInstance } from "../../mod.ts";
+import {
+  type AcquireOptions,
+  AlreadyRunningError,
+  type InstanceReply,
+  NotFoundError,
+  SingleInstance,
+} from "../../mod.ts";
 import { exitAtOnce, RunError, runCommand } from "../command.ts";
-import { type Arguments, asUsage, checkName, type Command, COMMON, placeOf, printHelp, seconds } from "./command.ts";
+import {
+  type Arguments,
+  asUsage,
+  checkName,
+  checkText,
+  type Command,
+  COMMON,
+  placeOf,
+  printHelp,
+  seconds,
+} from "./command.ts";
 import { EXIT, UsageError } from "./exit_codes.ts";
+import { holdOrForward } from "./forward.ts";
+import { passOn } from "./request.ts";
 import { command as commandOf, toJson, who } from "./text.ts";
 
 const OPTIONS = {
   ...COMMON,
   wait: { type: "boolean" },
   timeout: { type: "string" },
+  replace: { type: "boolean" },
+  grace: { type: "string" },
+  kill: { type: "boolean" },
+  forward: { type: "boolean" },
   "busy-exit": { type: "string" },
   help: { type: "boolean" },
 } as const;
@@ -22,6 +44,8 @@ const OPTIONS = {
 type Values = ParsedArgs<typeof OPTIONS>["values"];
 
 const ENOENT = 2;
+/** ms that a holder has to leave when it was asked. */
+const USUAL_GRACE = 5000;
 
 /** `qshm run`. */
 export const run: Command = {
@@ -34,35 +58,47 @@ behind, has ended.
 
   --wait            wait until the name is free
   --timeout=S       wait at most S seconds
+  --replace         take the name over: ask its holder to leave, and wait for that; --wait and --timeout begin after it
+  --grace=S         with --replace: how many seconds it has (default: 5)
+  --kill            with --replace: send it SIGTERM when they are over, and after as many again SIGKILL
+  --forward         if the name is held, send COMMAND and its arguments to the holder, print the standard output and error
+                    that it replies, and exit with its exit status; --timeout then limits the wait for the reply
   --busy-exit=N     exit with N instead of 75 when the name is held
   --json            the report of who holds the name as JSON, on standard error
   --directory=PATH  where the name is held (default: QSHM_DIRECTORY, else /dev/shm/qshm-<uid>)
   --help            this text
 
 Exit status: that of COMMAND, or 128 + the number of the signal that ended it; 75 the name is held by another; 126
-COMMAND cannot be run; 127 COMMAND is not found; 64 wrong usage; 70 internal error; 77 no permission.
-Signals are passed on to COMMAND. Its arguments reach it byte for byte.`,
+COMMAND cannot be run; 127 COMMAND is not found; 64 wrong usage; 70 internal error; 77 no permission. With --forward that of
+the reply, or 0; 75 the holder takes no messages, as another qshm run does not, or time is up; 1 its handler failed; 65 the
+arguments are larger than it takes; 69 it died or left before it replied.
+Signals are passed on to COMMAND. Its arguments reach it byte for byte; to be forwarded they must be UTF-8. When another one
+asks to take the name over, COMMAND gets SIGTERM. Only a holder that is proved to be one, of this user and in this PID
+namespace, is ever killed; a COMMAND whose wrapper was killed is not.`,
 
   async run(args: Arguments): Promise<number> {
     const { values, name, command } = read(args);
     if (values.help === true) return await printHelp(run);
-    const wait = values.wait === true || values.timeout !== undefined;
-    const timeout = values.timeout === undefined ? Infinity : seconds("--timeout", values.timeout);
+    checkTogether(values);
     const busyExit = values["busy-exit"] === undefined ? EXIT.busy : exitCode(values["busy-exit"]);
-    const text = command.map((arg) => new TextDecoder().decode(arg));
+    const asText = (arg: Uint8Array): string =>
+      values.forward === true ? checkText("what is forwarded", arg) : new TextDecoder().decode(arg);
+    const text = command.map(asText);
+    const hold = holding(name, text, values);
     try {
-      const guard = await SingleInstance.acquire(name, {
-        ...placeOf(values.directory),
-        args: text,
-        timeout: wait ? timeout : 0,
-      });
-      const status = runCommand(guard, command);
-      guard.release();
+      const held = await hold();
+      if (!(held instanceof SingleInstance)) return await passOn(held);
+      const status = runCommand(held, command);
+      held.release();
       exitAtOnce(status);
       return status;
     } catch (error) {
       if (error instanceof AlreadyRunningError) {
         console.error(values.json === true ? JSON.stringify(report(name, error)) : `qshm: ${busyLine(name, error)}`);
+        return busyExit;
+      }
+      if (error instanceof NotFoundError) { // --kill: whoever holds it is not the one that said so
+        console.error(`qshm: ${error.message}`);
         return busyExit;
       }
       if (!(error instanceof RunError)) throw error;
@@ -86,6 +122,30 @@ function read({ text, bytes }: Arguments): { values: Values; name: string; comma
 
 function options(args: readonly string[]): Values {
   return asUsage(() => parseArgs({ args: [...args], options: OPTIONS }).values);
+}
+
+/** Options that contradict each other, or mean nothing alone. */
+function checkTogether({ wait, replace, grace, kill, forward }: Values): void {
+  for (const [option, value] of Object.entries({ grace, kill })) {
+    if (value !== undefined && replace !== true) throw new UsageError(`--${option} needs --replace`);
+  }
+  for (const [option, value] of Object.entries({ wait, replace })) {
+    if (value !== undefined && forward !== undefined) throw new UsageError(`--forward does not go with --${option}`);
+  }
+}
+
+/** How the name is to be held, or its holder to be asked. */
+function holding(name: string, args: readonly string[], values: Values): () => Promise<SingleInstance | InstanceReply> {
+  const place = placeOf(values.directory);
+  const timeout = values.timeout === undefined ? Infinity : seconds("--timeout", values.timeout);
+  if (values.forward === true) return () => holdOrForward(name, place, { args }, timeout);
+  const isPatient = values.wait === true || values.timeout !== undefined;
+  const options: AcquireOptions = { ...place, args, timeout: isPatient ? timeout : 0 };
+  if (values.replace === true) {
+    const grace = values.grace === undefined ? USUAL_GRACE : seconds("--grace", values.grace);
+    options.replace = { grace, kill: values.kill === true };
+  }
+  return () => SingleInstance.acquire(name, options);
 }
 
 function exitCode(text: string): number {

@@ -12,14 +12,15 @@ const MOST_NAMED = 8;
 
 /** The keys of a segment in JSON, for the help texts. */
 export const RECORD_HELP = `{"kind", "key", "path", "size", "persistent", "state", "attached": [{"pid", "startedAt", "alive"}],
-"lockOwner": {"pid", "startedAt", "alive"}, "revision", "waiting"}; for instances also "held"; for values "value":
+"lockOwner": {"pid", "startedAt", "alive"}, "revision", "waiting"}; for instances also "pending": how many messages wait for
+the holder or are being handled, and "held"; for values "value":
 {"revision", "size", "maxSize", "codec", "writer": {"pid", "startedAt", "alive"}}; for semaphores "semaphore":
 {"available", "total", "max", "queued"}. What is unknown is null, and so are the owner of a lock that is free and the
 writer of a value that was never set.`;
 
 /** A segment in JSON. */
 export function record(info: SegmentInfo, holder: Holder | undefined): object {
-  const { kind, key, path, size, persistent, state, attached, lockOwner, revision, waiting, value, semaphore } = info;
+  const { kind, key, path, size, persistent, state, attached, lockOwner, revision, waiting, value, semaphore, instance } = info;
   return {
     kind,
     key,
@@ -33,6 +34,7 @@ export function record(info: SegmentInfo, holder: Holder | undefined): object {
     waiting,
     ...(kind === "value" ? { value: value === undefined ? null : { ...value, writer: optionalProcess(value.writer) } } : {}),
     ...(kind === "semaphore" ? { semaphore: semaphore ?? null } : {}),
+    ...(kind === "instance" ? { pending: instance?.pending ?? null } : {}),
     ...(holder === undefined ? {} : { held: holder.held ?? null }),
   };
 }
@@ -83,6 +85,11 @@ export function lockCell({ lockOwner }: SegmentInfo): string {
 /** Permits, in a sentence. */
 export function permits({ available, total, queued }: SemaphoreInfo): string {
   return `${available} of ${total} free${queued === 0 ? "" : `, ${queued} waiting`}`;
+}
+
+/** Messages that wait for a guard's holder or are being handled, in a sentence; `undefined`: there are none. */
+export function pending({ instance }: SegmentInfo): string | undefined {
+  return instance === undefined || instance.pending === 0 ? undefined : `${instance.pending} pending`;
 }
 
 /** Those that are attached, in a sentence. */

@@ -12,7 +12,7 @@ import { hexDump, row } from "./hex_dump.ts";
 import { base64, type Holder, holderFields, holderRows } from "./holder.ts";
 import { print, write } from "./output.ts";
 import { find, nameOf, SEGMENT_NAME, SEGMENT_NAME_HELP } from "./segment_name.ts";
-import { guardOf, permits, RECORD_HELP, record, stateOf } from "./segment_text.ts";
+import { guardOf, pending, permits, RECORD_HELP, record, stateOf } from "./segment_text.ts";
 import { cut, quote, size, toJson, who } from "./text.ts";
 import { decode, LARGEST_VALUE } from "./value_text.ts";
 
@@ -115,6 +115,8 @@ async function describe(info: SegmentInfo, holder: Holder | undefined, place: Pl
   }
   rows.push(...(await preview(info, place)));
   if (holder !== undefined) rows.push(["guard", guardText(holder)], ...holderRows(holder));
+  const messages = pending(info);
+  if (messages !== undefined) rows.push(["messages", messages]);
   const labelled = rows.map(([label, value], i) => `  ${(label === rows[i - 1]?.[0] ? "" : label).padEnd(LABEL)}${value}`);
   return [nameOf(info), ...labelled].join("\n");
 }

@@ -29,9 +29,9 @@ export const top: Command = {
   help: `Usage: qshm top [OPTION...]
 
 Shows all segments of the directory, once a second: who is attached, who has the lock of a memory, how many wait in an event
-loop, how often they change, and of values and semaphores how they stand. Those in use come first. Changes nothing, and
-attaches to nothing. On a terminal it takes the whole screen until q or Ctrl-C is pressed; else it prints one table after
-the other.
+loop, how often they change, how values and semaphores stand, and how many messages wait for the holder of a guard or are
+being handled. Those in use come first. Changes nothing, and attaches to nothing. On a terminal it takes the whole screen
+until q or Ctrl-C is pressed; else it prints one table after the other.
 
 A "?" is a process that cannot be seen from here. CHANGES/S is known from the second look on.
 

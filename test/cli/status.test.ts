@@ -8,7 +8,7 @@ import { RUNTIMES } from "../support/runtimes.ts";
 import { stopped } from "../support/stopped.ts";
 import { qshm } from "./support.ts";
 
-const KEYS = ["name", "held", "pid", "startedAt", "args", "cwd", "data", "dataBase64", "problem"];
+const KEYS = ["name", "held", "pid", "startedAt", "args", "cwd", "data", "dataBase64", "problem", "pending"];
 
 describe("status", () => {
   for (const [i, runtime] of RUNTIMES.entries()) {
@@ -21,7 +21,7 @@ describe("status", () => {
       const { code, stdout, stderr } = await qshm(runtime, ["status", "n", "--json"], { env });
       expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
       expect(Object.entries(JSON.parse(stdout))).toEqual(
-        KEYS.map((key) => [key, key === "name" ? "n" : key === "held" ? false : null]),
+        KEYS.map((key) => [key, key === "name" ? "n" : key === "held" ? false : key === "pending" ? 0 : null]),
       );
       expect(directory.entries()).toEqual([]);
     });
@@ -56,6 +56,7 @@ describe("status", () => {
           data: { port: 8080, names: ["ä", null, true] },
           dataBase64: null,
           problem: null,
+          pending: 0,
         });
         const bytes = await qshm(runtime, ["status", "--json", "bytes"], { env });
         expect(JSON.parse(bytes.stdout)).toMatchObject({ held: true, args: [], data: null, dataBase64: "AP+ACg==" });

@@ -68,6 +68,18 @@ report("qshm run my-tool echo hello", await qshm("run", "my-tool", "echo", "hell
 await next.end();
 report("It ends; qshm run my-tool echo hello", await qshm("run", "my-tool", "echo", "hello"), "0: hello");
 
+const editor = start("deno", "./edit.ts", "/a");
+await editor.line();
+const later = start("bun", "./edit.ts", "/b");
+report("An editor runs in Deno; in Bun, edit /b", await later.line(), `opened in process ${editor.child.pid}`);
+const patient = start("node", "./edit.ts", "--wait", "/c");
+await editor.line();
+await editor.line();
+editor.child.stdin!.write("/c\n");
+await patient.end();
+report("In Node, edit --wait /c; the editor closes /c, and it", `ends with ${patient.child.exitCode}`, "ends with 0");
+await editor.end();
+
 const writer = start("bun", "./write.ts");
 report("Bun", await writer.line(), 'created 1024 bytes and wrote "Hello from Bun"');
 const answerer = start("deno", "./answer.ts");

@@ -5,7 +5,7 @@
  */
 
 import type { SegmentInfo } from "../../../mod.ts";
-import { attachedCell, lockCell, permits, stateOf } from "../segment_text.ts";
+import { attachedCell, lockCell, pending, permits, stateOf } from "../segment_text.ts";
 import { fit, table, width } from "../table.ts";
 import { cut, quote, size } from "../text.ts";
 import type { Sampled } from "./sample.ts";
@@ -61,10 +61,12 @@ function cells({ info, rate }: Sampled): string[] {
 
 function now(info: SegmentInfo): string {
   const { state, value, semaphore } = info;
+  const messages = pending(info);
   const facts = [
     ...(state === "live" ? [] : [stateOf(info)]),
     ...(value === undefined ? [] : [value.revision === 0 ? "never set" : `${quote(value.codec)}, ${size(value.size)}`]),
     ...(semaphore === undefined ? [] : [permits(semaphore)]),
+    ...(messages === undefined ? [] : [messages]),
   ];
   return facts.length === 0 ? "-" : facts.join(", ");
 }
