@@ -38,8 +38,10 @@ import { handOverGroup } from "./rows/hand_over.ts";
 import { lockGroup } from "./rows/lock.ts";
 import { publishGroup } from "./rows/publish.ts";
 import { recoveryGroup } from "./rows/recovery.ts";
+import { requestGroup, sendersGroup } from "./rows/request.ts";
 import { roundTripOnOneGroup, roundTripOnTwoGroup } from "./rows/round_trip.ts";
 import { runGroup } from "./rows/run.ts";
+import { secondStartGroup } from "./rows/second_start.ts";
 import { semaphoreOnOneGroup, semaphoreOnTwoGroup } from "./rows/semaphore.ts";
 import { startGroup } from "./rows/start.ts";
 import { valueGroup } from "./rows/value.ts";
@@ -62,7 +64,10 @@ const GROUPS: readonly Group[] = [
   handOverGroup,
   semaphoreOnOneGroup,
   semaphoreOnTwoGroup,
+  requestGroup,
+  sendersGroup,
   startGroup,
+  secondStartGroup,
   runGroup,
   recoveryGroup,
 ];

@@ -2,8 +2,9 @@
  * rivals.c - what the operations of the public API are compared with, in C.
  *
  * Each line on stdin is `<subject> <count>`: the subject is done `count` times, and the nanoseconds that took are the
- * line on stdout; the subjects of partners.c take their time themselves. `rivals spawn COMMAND [ARG...]` has one subject:
- * COMMAND, from its start to its exit. Files are made in $QSHM_DIRECTORY; `library.` subjects call the library itself.
+ * line on stdout; the subjects of partners.c take their time themselves. `rivals spawn STATUS COMMAND [ARG...]` has one
+ * subject: COMMAND, from its start to its exit with STATUS, with its stdout in a pipe that is read. Files are made in
+ * $QSHM_DIRECTORY; `library.` subjects call the library itself.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -271,14 +272,25 @@ static void copy_out(long count)
 
 extern char **environ;
 static char **command;
+static int expected_status;
 
 static void spawn_command(long count)
 {
     for (long i = 0; i < count; i++) {
+        int output[2], status;
         pid_t pid;
-        int status;
-        TRY(posix_spawn(&pid, command[0], NULL, NULL, command, environ) == 0);
-        TRY(waitpid(pid, &status, 0) == pid && status == 0);
+        char bytes[4096];
+        posix_spawn_file_actions_t actions;
+        TRY(pipe2(output, O_CLOEXEC) == 0);
+        TRY(posix_spawn_file_actions_init(&actions) == 0);
+        TRY(posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO) == 0);
+        TRY(posix_spawn(&pid, command[0], &actions, NULL, command, environ) == 0);
+        posix_spawn_file_actions_destroy(&actions);
+        close(output[1]);
+        while (read(output[0], bytes, sizeof bytes) > 0) {
+        }
+        close(output[0]);
+        TRY(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == expected_status);
     }
 }
 
@@ -330,8 +342,9 @@ static double measure(const char *name, long count)
 
 int main(int argc, char **argv)
 {
-    if (argc > 2) {
-        command = argv + 2;
+    if (argc > 3) {
+        expected_status = atoi(argv[2]);
+        command = argv + 3;
     } else {
         load_library();
     }

@@ -24,7 +24,7 @@ async function measure(plan: Plan): Promise<Samples> {
   };
   const path = `${dirname(runtime.command)}:${process.env.PATH}`;
   const environment = { PATH: path, QSHM_RUNTIME: plan.runtime };
-  const hosts = plan.subjects.map((name) => Host.inC(plan, ["spawn", ...commands[name]!], { environment }));
+  const hosts = plan.subjects.map((name) => Host.inC(plan, ["spawn", "0", ...commands[name]!], { environment }));
   for (const host of hosts) await host.time("spawn", 2); // the runtime's caches fill
   const samples = new Map(plan.subjects.map((name): [string, number[]] => [name, []]));
   for (let run = 0; run < RUNS; run++) {

@@ -1,19 +1,10 @@
-/**
- * What the package adds to the start of a script: whole runs of scripts, from start to exit, in turn with an empty one
- * whose time is subtracted. The package is taken as shipped.
- */
+/** What the package, taken as shipped, adds to the start of a script. */
 
-import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
-import { commandOf, type RuntimeName } from "../../support/runtimes.ts";
-import { Host } from "../host.ts";
+import type { RuntimeName } from "../../support/runtimes.ts";
+import { addedTime, writeScript } from "../added.ts";
 import type { Group, Plan, Samples } from "../row.ts";
-
-/** Runs of each script. */
-const RUNS = 25;
-
-const EMPTY = "script.empty";
 
 /** What any package with a native library pays: the runtime's own foreign function interface, and one call. */
 function openOnly(runtime: RuntimeName, library: string): string {
@@ -33,7 +24,6 @@ function openOnly(runtime: RuntimeName, library: string): string {
 /** The scripts' sources. All end by themselves. */
 function scripts({ runtime, shipped, directory }: Plan): Readonly<Record<string, string>> {
   return {
-    [EMPTY]: "",
     "script.import": `import ${JSON.stringify(shipped)};`,
     "script.tryCreate": `import { SharedMemory } from ${JSON.stringify(shipped)}; SharedMemory.tryCreate("start", 1);`,
     "script.acquire": `import { SingleInstance } from ${JSON.stringify(shipped)};
@@ -44,29 +34,12 @@ function scripts({ runtime, shipped, directory }: Plan): Readonly<Record<string,
   };
 }
 
-async function measure(plan: Plan): Promise<Samples> {
+function measure(plan: Plan): Promise<Samples> {
   const sources = scripts(plan);
-  const names = [EMPTY, ...plan.subjects];
-  mkdirSync(`${plan.directory}/scripts`);
-  writeFileSync(`${plan.directory}/scripts/package.json`, `{ "type": "module" }`);
-  const hosts = names.map((name, i) => {
-    const path = `${plan.directory}/scripts/${i}.js`;
-    writeFileSync(path, sources[name]!);
-    const { command, args } = commandOf(plan.runtime, path);
-    return Host.inC(plan, ["spawn", command, ...args]);
-  });
-  for (const host of hosts) await host.time("spawn", 2); // the runtime's caches fill
-  const samples = new Map(plan.subjects.map((name): [string, number[]] => [name, []]));
-  for (let run = 0; run < RUNS; run++) {
-    const elapsed = new Map<string, number>();
-    for (let i = 0; i < names.length; i++) {
-      const turn = (i + run) % names.length;
-      elapsed.set(names[turn]!, await hosts[turn]!.time("spawn", 1));
-    }
-    for (const [name, values] of samples) values.push(elapsed.get(name)! - elapsed.get(EMPTY)!);
-  }
-  await Promise.all(hosts.map((host) => host.end()));
-  return samples;
+  return addedTime(
+    plan,
+    new Map(plan.subjects.map((name) => [name, { command: writeScript(plan, name, sources[name]!), status: 0 }])),
+  );
 }
 
 /** See {@linkcode Group}. */
