@@ -329,6 +329,8 @@ enum qshm_sent {
 /* What has become of a message? From REFUSED on its number means nothing any more. Whoever waits in an event loop expects a
  * change, and asks again; also without one, for nobody rings for a holder that dies. */
 QSHM_API int32_t qshm_sent(double handle, double number);
+/* The same, but blocks until it is neither WAITING nor TAKEN any more, or time is up. */
+QSHM_API int32_t qshm_await_reply(double handle, double number, double timeout_ms);
 /* Gives a message up: WITHDRAWN or LOST, or what came first. */
 QSHM_API int32_t qshm_withdraw_message(double handle, double number);
 /* Reads the reply to a message that is ANSWERED or FAILED, whose number then means nothing any more: 1. 0: it has more bytes
@@ -356,6 +358,8 @@ QSHM_API int32_t qshm_answer(uint32_t handle, uint32_t number, uint32_t failed, 
 QSHM_API int32_t qshm_refuse_messages(uint32_t handle);
 /* This process's working directory; returns its length, 0 if it has no name (any more) or does not fit. */
 QSHM_API int32_t qshm_working_directory(void *path, uint32_t capacity);
+/* Writes all of it to standard output (1) or standard error (2), also where that does not block. 0. */
+QSHM_API int32_t qshm_print(uint32_t stream, const void *bytes, double size);
 /* Fills in a struct qshm_process for the sender of a request. */
 QSHM_API int32_t qshm_requester(uint32_t handle, uint32_t sender, uint32_t pid, void *process);
 

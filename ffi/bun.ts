@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { nextTurn, print, process, SOCKET, startNodeTimer } from "./process.ts";
+import { nextTurn, process, SOCKET, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface BunFfi {
@@ -104,8 +104,6 @@ export const bun: Adapter = {
   args(): readonly string[] {
     return process().argv.slice(2);
   },
-
-  print,
 
   exit(code: number): void {
     process().exit(code);

@@ -15,8 +15,6 @@ interface DenoRuntime {
   permissions: { querySync(descriptor: { name: "env"; variable: string }): { state: string } };
   env: { get(name: string): string | undefined };
   args: readonly string[];
-  stdout: { writeSync(bytes: Uint8Array): number };
-  stderr: { writeSync(bytes: Uint8Array): number };
   exit(code: number): void;
   build: { os: string; arch: string };
   refTimer(timer: number): void;
@@ -96,12 +94,6 @@ export const deno: Adapter = {
 
   args(): readonly string[] {
     return runtime().args;
-  },
-
-  print(stream: 1 | 2, text: string): void {
-    const { stdout, stderr } = runtime();
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += (stream === 1 ? stdout : stderr).writeSync(bytes.subarray(at));
   },
 
   exit(code: number): void {

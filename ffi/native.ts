@@ -69,8 +69,6 @@ export interface Adapter {
   env(name: string): string | undefined;
   /** The program's own arguments. */
   args(): readonly string[];
-  /** Writes text to standard output (1) or standard error (2). */
-  print(stream: 1 | 2, text: string): void;
   /** Ends the process. */
   exit(code: number): void;
   /** Calls `hook` at the end of the process, as far as the runtime tells of it. */

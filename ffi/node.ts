@@ -6,7 +6,7 @@
 
 import { finishCompiling } from "./node_compiler.ts";
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { FIFO, listenByNet, type Net, nextTurn, print, process, startNodeTimer } from "./process.ts";
+import { FIFO, listenByNet, type Net, nextTurn, process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface NodeFfi {
@@ -80,8 +80,6 @@ export const node: Adapter = {
   args(): readonly string[] {
     return process().argv.slice(2);
   },
-
-  print,
 
   exit(code: number): void {
     process().exit(code);

@@ -14,8 +14,6 @@ export interface Process {
   readonly versions: Readonly<Record<string, string | undefined>>;
   readonly argv: readonly string[];
   exit(code: number): void;
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
   readonly env: Readonly<Record<string, string | undefined>>;
   emitWarning: (...warning: unknown[]) => void;
   on(event: "exit", listener: () => void): void;
@@ -26,11 +24,6 @@ export interface Process {
 /** The running process. */
 export function process(): Process {
   return (globalThis as unknown as { process: Process }).process;
-}
-
-/** Writes to one of the standard streams, in order with what the program itself writes there. */
-export function print(stream: 1 | 2, text: string): void {
-  (stream === 1 ? process().stdout : process().stderr).write(text);
 }
 
 /** `enum qshm_bell` */

@@ -84,17 +84,23 @@ export const SYMBOLS = {
   message: {
     qshm_send: { parameters: ["u32", "in", "f64", "out"], result: "i32" },
     qshm_sent: { parameters: ["f64", "f64"], result: "i32" },
+    qshm_await_reply: { parameters: ["f64", "f64", "f64"], result: "i32" },
     qshm_withdraw_message: { parameters: ["f64", "f64"], result: "i32" },
     qshm_reply: { parameters: ["u32", "u32", "out", "f64", "out"], result: "i32" },
+    qshm_working_directory: { parameters: ["out", "u32"], result: "i32" },
+    qshm_print: { parameters: ["u32", "in", "f64"], result: "i32" },
+  },
+  serving: {
     qshm_take: { parameters: ["u32", "out", "f64", "out"], result: "i32" },
     qshm_is_awaited: { parameters: ["f64", "f64"], result: "i32" },
     qshm_answer: { parameters: ["u32", "u32", "u32", "in", "f64", "out"], result: "i32" },
     qshm_refuse_messages: { parameters: ["u32"], result: "i32" },
     qshm_requester: { parameters: ["u32", "u32", "u32", "out"], result: "i32" },
+  },
+  takeover: {
     qshm_ask_to_leave: { parameters: ["u32"], result: "i32" },
     qshm_is_asked_to_leave: { parameters: ["f64"], result: "i32" },
     qshm_signal_holder: { parameters: ["u32", "u32", "u32", "out"], result: "i32" },
-    qshm_working_directory: { parameters: ["out", "u32"], result: "i32" },
   },
   command: {
     qshm_arguments: { parameters: ["out", "u32", "out"], result: "i32" },

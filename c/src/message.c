@@ -50,6 +50,8 @@ enum state { FREE, CLAIMED, NEW, TAKEN, ANSWERED, FAILED, REFUSED, LOST, ABANDON
 
 _Static_assert(sizeof(struct qshm_request) == 32, "part of the ABI");
 
+static const double look_interval = 10; /* ms, at whether the holder lives: nobody rings for a death */
+
 /* What a sender keeps of a message. */
 struct qshm__sent {
     int fd; /* -1: nothing sent with this entry */
@@ -312,6 +314,26 @@ int32_t qshm_sent(double handle, double number)
     return a == NULL ? error : (int32_t)look(a, index, false);
 }
 
+int32_t qshm_await_reply(double handle, double number, double timeout_ms)
+{
+    int error;
+    uint32_t index;
+    struct qshm__attachment *a = find_sent(handle, number, &index, &error);
+    if (a == NULL || !(timeout_ms >= 0)) {
+        return a == NULL ? error : QSHM_E_ARGUMENT;
+    }
+    double end = qshm__os_now() + timeout_ms;
+    for (;;) {
+        uint32_t revision = qshm__change_revision(a);
+        enum qshm_sent became = look(a, index, false);
+        double left = end - qshm__os_now();
+        if ((became != QSHM_SENT_WAITING && became != QSHM_SENT_TAKEN) || left <= 0) {
+            return (int32_t)became;
+        }
+        qshm__change_wait(a, revision, left < look_interval ? left : look_interval);
+    }
+}
+
 int32_t qshm_withdraw_message(double handle, double number)
 {
     int error;
@@ -469,8 +491,7 @@ static int read_request(struct qshm__attachment *a, const struct qshm__message *
     if (fd < 0) {
         return 0;
     }
-    struct qshm__stat file;
-    int r = qshm__os_stat(fd, &file) == 0 && file.size >= size && qshm__message_read(fd, bytes, size, 0) == 0;
+    int r = qshm__message_read(fd, bytes, size, 0) == 0;
     qshm__os_close(fd);
     return r;
 }
@@ -606,6 +627,14 @@ int32_t qshm_requester(uint32_t handle, uint32_t sender, uint32_t pid, void *pro
         return a == NULL ? QSHM_E_HANDLE : QSHM_E_ARGUMENT;
     }
     return qshm__describe_process(a, sender, pid, process);
+}
+
+int32_t qshm_print(uint32_t stream, const void *bytes, double size)
+{
+    if ((stream != 1 && stream != 2) || !qshm__is_size(size) || (bytes == NULL && size > 0)) {
+        return QSHM_E_ARGUMENT;
+    }
+    return qshm__os_write_stream((int)stream, bytes, (uint64_t)size) == 0 ? 0 : QSHM_E_SYSTEM;
 }
 
 int32_t qshm_working_directory(void *path, uint32_t capacity)

@@ -57,6 +57,8 @@ bool qshm__os_is_old(int directory, const char *name);
 int qshm__os_read(int fd, void *bytes, size_t size, uint64_t offset);
 /* Writes all of it: 0, or an error. */
 int qshm__os_write(int fd, const void *bytes, uint64_t size, uint64_t offset);
+/* The same to something that has no offsets; waits where that does not block. */
+int qshm__os_write_stream(int fd, const void *bytes, uint64_t size);
 /* Gives all bytes real storage, so that a full file system shows now and not as SIGBUS later. */
 int qshm__os_reserve(int fd, uint64_t size);
 int qshm__os_set_access(int fd, uint32_t mode, int64_t gid);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +272,23 @@ int qshm__os_write(int fd, const void *bytes, uint64_t size, uint64_t offset)
             return r < 0 ? r : -EIO;
         }
         at += (uint64_t)r;
+    }
+    return 0;
+}
+
+int qshm__os_write_stream(int fd, const void *bytes, uint64_t size)
+{
+    for (uint64_t at = 0; at < size;) {
+        int r;
+        UNINTERRUPTED(r, (int)write(fd, (const char *)bytes + at, size - at < 1 << 30 ? (size_t)(size - at) : 1 << 30));
+        if (r == -EAGAIN) {
+            struct pollfd writable = {.fd = fd, .events = POLLOUT};
+            poll(&writable, 1, -1);
+        } else if (r <= 0) {
+            return r < 0 ? r : -EIO;
+        } else {
+            at += (uint64_t)r;
+        }
     }
     return 0;
 }

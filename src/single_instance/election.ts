@@ -69,6 +69,15 @@ export class Candidate {
     }
   }
 
+  /** One try, without looking who is in the way. */
+  tryOnce(): Elected | undefined {
+    try {
+      return this.#try(PATIENCE);
+    } finally {
+      this.#withdraw();
+    }
+  }
+
   /** Which attachment holds it now; 0: nobody, or nobody who says so. */
   holderId(): number {
     return this.#holder()?.id ?? 0;

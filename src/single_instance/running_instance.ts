@@ -114,14 +114,7 @@ export class RunningInstance implements Disposable {
   forward(options?: ForwardOptions): Promise<InstanceReply> {
     try {
       const { args, cwd, env, ...wait } = checkOptions(options, ["args", "cwd", "env", "timeout", "signal", "ref"]);
-      const body = encodeRequest({
-        kind: "arguments",
-        args: checkArgs(args),
-        cwd: cwd === undefined ? workingDirectory() : checkCwd(cwd),
-        env: environment(env),
-        data: undefined,
-      });
-      return this.#connection.request(body, checkWait(wait));
+      return this.#connection.request(encodeForward({ args, cwd, env }), checkWait(wait));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -136,6 +129,17 @@ export class RunningInstance implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Checks and encodes what is forwarded. */
+export function encodeForward({ args, cwd, env }: { args?: unknown; cwd?: unknown; env?: unknown }): Uint8Array {
+  return encodeRequest({
+    kind: "arguments",
+    args: checkArgs(args),
+    cwd: cwd === undefined ? workingDirectory() : checkCwd(cwd),
+    env: environment(env),
+    data: undefined,
+  });
 }
 
 function checkCwd(cwd: unknown): string {
@@ -153,7 +157,7 @@ function workingDirectory(): string {
 }
 
 /** Checks the names of an `env` option. */
-export function checkEnvironment(names: unknown): readonly string[] {
+function checkEnvironment(names: unknown): readonly string[] {
   if (names === undefined) return [];
   if (!Array.isArray(names)) throw new TypeError(`Env must be an array of names: got ${describe(names)}`);
   for (const [i, name] of names.entries()) {

@@ -51,7 +51,7 @@ interface Answer {
 }
 
 /** One process's connection to the holder of a guard, whoever that is. */
-export class Connection {
+export class Connection implements Disposable {
   readonly #name: string;
   readonly #directory: string | undefined;
   #attachment: Attachment | undefined;
@@ -67,11 +67,12 @@ export class Connection {
   /**
    * Sends a request, and waits for its reply.
    *
+   * @param blocking For how many ms to wait by blocking, before a bell is opened.
    * @throws {NotRunningError} It was refused, or nobody is there; `delivered` tells whether it was handed over.
    * @throws {RequestFailedError} The handler threw.
    * @throws {MessageTooLargeError} The holder takes no messages of this size.
    */
-  async request(body: Uint8Array, wait: Wait): Promise<InstanceReply> {
+  async request(body: Uint8Array, wait: Wait, blocking = 0): Promise<InstanceReply> {
     wait.signal?.throwIfAborted();
     if (this.#isClosed) throw new TypeError(`Cannot send to ${this.#subject}: the connection is closed`);
     const began = performance.now();
@@ -81,7 +82,7 @@ export class Connection {
     try {
       const number = await this.#submit(body, left, often)
         .catch((error: unknown) => Promise.reject(this.#gaveUp(error, wait, "no")));
-      const answer = await this.#reply(number, left(), often)
+      const answer = await this.#reply(number, left(), often, blocking)
         .catch((error: unknown) => this.#giveUp(number, error, wait));
       return this.#decode(answer);
     } finally {
@@ -93,6 +94,11 @@ export class Connection {
   close(): void {
     this.#isClosed = true;
     this.#detach();
+  }
+
+  /** Ends it. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   get #subject(): string {
@@ -145,7 +151,12 @@ export class Connection {
   }
 
   /** Waits for the end of a message. */
-  async #reply(number: number, wait: Wait, often: () => number): Promise<Answer> {
+  async #reply(number: number, wait: Wait, often: () => number, blocking: number): Promise<Answer> {
+    if (blocking > 0) {
+      const handle = this.#attachment!.handle("send to");
+      const answer = this.#became(number, messages().qshm_await_reply(handle, number, Math.min(blocking, wait.timeout)));
+      if (answer !== undefined) return answer;
+    }
     const look = (): Answer | undefined => {
       return this.#became(number, messages().qshm_sent(this.#attachment!.handle("send to"), number));
     };

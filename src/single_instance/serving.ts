@@ -4,6 +4,8 @@
  * @module
  */
 
+import { native } from "../../ffi/load.ts";
+import type { Group } from "../../ffi/native.ts";
 import type { Attachment } from "../attachment.ts";
 import type { Changes } from "../change.ts";
 import { MessageTooLargeError } from "../errors.ts";
@@ -11,7 +13,6 @@ import { outcome } from "../outcome.ts";
 import { PROCESS_SIZE, type ProcessInfo, readProcess } from "../process_info.ts";
 import { decodeRequest, encodeFailure, encodeReply, type InstanceReply, type Request } from "./message.ts";
 import type { Payload } from "./payload.ts";
-import { messages } from "./sending.ts";
 
 /** What another instance asks for. */
 export interface InstanceRequest {
@@ -43,6 +44,13 @@ const LOOK_INTERVAL = 100;
 const REQUEST = { number: 0, sender: 4, pid: 8, size: 16, end: 32 };
 const TAKEN = 1;
 const TOO_SMALL = 2;
+
+let functions: Group<"serving"> | undefined;
+
+/** The holder's entry points for messages. */
+export function serving(): Group<"serving"> {
+  return functions ??= native("serving");
+}
 
 interface Taken {
   readonly number: number;
@@ -102,7 +110,7 @@ export class Server {
   #next(): Taken | undefined {
     const handle = this.#attachment.handle("serve");
     for (const [number, controller] of this.#running) {
-      if (controller.signal.aborted || messages().qshm_is_awaited(handle, number) === 1) continue;
+      if (controller.signal.aborted || serving().qshm_is_awaited(handle, number) === 1) continue;
       controller.abort(new DOMException("The sender has died or given up", "AbortError"));
     }
     return this.#running.size < MOST_HANDLERS ? this.#take(handle) : undefined;
@@ -113,7 +121,7 @@ export class Server {
     const fields = new DataView(header.buffer);
     let bytes = new Uint8Array(4096);
     for (;;) {
-      const result = messages().qshm_take(handle, bytes, bytes.length, header);
+      const result = serving().qshm_take(handle, bytes, bytes.length, header);
       const size = fields.getFloat64(REQUEST.size, true);
       if (result === TAKEN) {
         return {
@@ -144,7 +152,7 @@ export class Server {
     this.#running.delete(number);
     if (this.#attachment.isAttached) {
       // Whatever comes of it: the sender is told, or has gone.
-      messages().qshm_answer(this.#attachment.handle("serve"), number, failed ? 1 : 0, reply, reply.length, outcome);
+      serving().qshm_answer(this.#attachment.handle("serve"), number, failed ? 1 : 0, reply, reply.length, outcome);
     }
     if (this.#running.size === 0) this.#drained?.();
   }
@@ -159,7 +167,7 @@ export class Server {
       get from(): ProcessInfo {
         if (from === undefined) {
           const process = new Uint8Array(PROCESS_SIZE);
-          messages().qshm_requester(attachment.handle("look at the sender of"), sender, pid, process);
+          serving().qshm_requester(attachment.handle("look at the sender of"), sender, pid, process);
           from = readProcess(process);
         }
         return from;

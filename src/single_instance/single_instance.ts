@@ -16,9 +16,8 @@ import { Candidate, type Elected, type ElectionRequest } from "./election.ts";
 import { checkArgs, encodeInfo, findHolder, guards } from "./info.ts";
 import type { Payload } from "./payload.ts";
 import { type RunningInstance, runningInstance } from "./running_instance.ts";
-import { messages } from "./sending.ts";
-import { type RequestHandler, Server } from "./serving.ts";
-import { checkReplacement, type ReplaceOptions, takeOver } from "./takeover.ts";
+import { type RequestHandler, Server, serving } from "./serving.ts";
+import { checkReplacement, type ReplaceOptions, takeOver, takeovers } from "./takeover.ts";
 
 /** How to hold a guard. */
 export interface GuardOptions extends PlaceOptions {
@@ -47,6 +46,9 @@ const MESSAGE_SIZE = { usual: 16 << 20, most: 1 << 30 };
 const WAIT_OPTIONS = ["timeout", "signal", "ref"] as const;
 /** ms between two looks at whether the guard's file is there still. */
 const LOOK_INTERVAL = 1000;
+
+/** As `tryAcquire`, without looking who holds it; for what else belongs to this package. */
+export let tryHold: (name: string, options: GuardOptions) => SingleInstance | undefined;
 
 /** Gives the attachment of a guard that is held; for what else belongs to this package. */
 export let attachmentOf: (instance: SingleInstance, operation: string) => Attachment;
@@ -83,6 +85,11 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   #nextLook: Timer | undefined;
 
   static {
+    tryHold = (name: string, options: GuardOptions): SingleInstance | undefined => {
+      const request = electionRequest(name, options);
+      const elected = new Candidate(request).tryOnce();
+      return elected && new SingleInstance(request, elected);
+    };
     attachmentOf = (instance: SingleInstance, operation: string): Attachment => {
       instance.#attachment.handle(operation);
       return instance.#attachment;
@@ -250,7 +257,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
     if (this.#replaced === undefined) {
       const controller = this.#replaced = new AbortController();
       const look = (): true | undefined => {
-        return messages().qshm_is_asked_to_leave(this.#attachment.handle("watch")) === 1 ? true : undefined;
+        return takeovers().qshm_is_asked_to_leave(this.#attachment.handle("watch")) === 1 ? true : undefined;
       };
       const reason = new DOMException(`Another process wants to hold ${this.#attachment.subject}`, "AbortError");
       if (this.#attachment.isAttached) {
@@ -317,7 +324,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   /** Refuses further requests, waits for the handlers that run, and releases it. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#attachment.isAttached && this.#server !== undefined) {
-      messages().qshm_refuse_messages(this.#attachment.handle("release"));
+      serving().qshm_refuse_messages(this.#attachment.handle("release"));
       await this.#server.drain();
     }
     this.release();

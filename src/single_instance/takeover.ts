@@ -5,6 +5,7 @@
  */
 
 import { native } from "../../ffi/load.ts";
+import type { Group } from "../../ffi/native.ts";
 import type { Attachment } from "../attachment.ts";
 import { AlreadyRunningError } from "../errors.ts";
 import { outcome, outcomeError } from "../outcome.ts";
@@ -29,6 +30,13 @@ const END = 15;
 /** ms that the kernel may take to end a process with a SIGKILL: it frees its memory first, about 130 ms a GiB. */
 const DYING = 10_000;
 
+let functions: Group<"takeover"> | undefined;
+
+/** The entry points for taking over. */
+export function takeovers(): Group<"takeover"> {
+  return functions ??= native("takeover");
+}
+
 /** Checks a `replace` option. */
 export function checkReplacement(replace: ReplaceOptions): Replacement {
   const { grace, kill } = checkOptions(replace, ["grace", "kill"]);
@@ -38,7 +46,7 @@ export function checkReplacement(replace: ReplaceOptions): Replacement {
 
 /** Signals the holder `id`, if it is that still; `false`: it is not. Throws where it must not, or cannot. */
 function signalHolder(attachment: Attachment, id: number, signal: number): boolean {
-  const result = native("message").qshm_signal_holder(attachment.handle("replace"), id, signal, outcome);
+  const result = takeovers().qshm_signal_holder(attachment.handle("replace"), id, signal, outcome);
   if (result < 0) throw outcomeError(result, "end the holder of", "instance", attachment.key);
   return result === 1;
 }
@@ -59,7 +67,7 @@ export async function takeOver(candidate: Candidate, { grace, kill }: Replacemen
     }
   };
   const id = candidate.holderId();
-  candidate.join((attachment) => void native("message").qshm_ask_to_leave(attachment.handle("replace")));
+  candidate.join((attachment) => void takeovers().qshm_ask_to_leave(attachment.handle("replace")));
   let elected = await attempt(grace);
   for (const signal of kill ? [END, KILL] : []) {
     if (!(elected instanceof AlreadyRunningError) || id === 0) break;
