@@ -129,7 +129,8 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
         return QSHM_E_HANDLE;
     }
     if (a->kind != QSHM_KIND_INSTANCE || a->id == 0 || a->guards || !qshm__is_buffer(body, body_size) ||
-        body_size > sizeof part_of(a->control)->info.body || largest_message > MESSAGE_MOST || !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
+        body_size > sizeof part_of(a->control)->info.body || largest_message > MESSAGE_MOST ||
+        !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
         return QSHM_E_ARGUMENT;
     }
     struct qshm__failure failure = {0};

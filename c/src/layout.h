@@ -101,9 +101,9 @@ struct qshm__control {
     uint32_t permits_max;
 
     _Alignas(64) _Atomic uint32_t reign; /* counts a guard's holders */
-    _Atomic uint32_t closing;  /* the holder takes no more messages */
-    _Atomic uint64_t messages; /* counts those that were sent */
-    _Atomic uint32_t holder;   /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
+    _Atomic uint32_t closing;            /* the holder takes no more messages */
+    _Atomic uint64_t messages;           /* counts those that were sent */
+    _Atomic uint32_t holder;             /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
     _Atomic uint32_t largest_message;
     _Atomic uint32_t wanted; /* somebody asks the holder to leave */
 

@@ -362,7 +362,6 @@ bool qshm__os_is_draft_name(const char *name)
     return strncmp(name, "x.", 2) == 0 && strspn(name + 2, "0123456789abcdef") == 16 && name[18] == '\0';
 }
 
-
 int qshm__os_create_draft(int directory, bool named, struct qshm__draft *draft)
 {
     draft->name[0] = '\0';

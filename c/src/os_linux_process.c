@@ -83,7 +83,7 @@ int qshm__os_open_process(uint32_t pid, uint32_t *uid)
     }
     char path[40];
     struct statx found;
-    snprintf(path, sizeof path, "/proc/%u", pid); /* of the process behind the descriptor, or it is proved to be another */
+    snprintf(path, sizeof path, "/proc/%u", pid); /* of the one behind the descriptor, or it fails the proof */
     if (syscall(SYS_statx, AT_FDCWD, path, 0, STATX_UID, &found) != 0) {
         int r = errno == ENOENT ? -ESRCH : -errno;
         close((int)fd);

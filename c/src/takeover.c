@@ -43,6 +43,11 @@ int32_t qshm_is_asked_to_leave(double handle)
     return a == NULL ? error : a->guards && atomic_load(&a->control->wanted) != 0;
 }
 
+static int left_behind(uint32_t pid, struct qshm__failure *failure)
+{
+    return qshm__fail_check(failure, QSHM_E_NOT_FOUND, "is held by a process that process %u has left behind", pid);
+}
+
 /* Is the process behind the descriptor the holder? 1; 0: nobody holds it any more. */
 static int prove(struct qshm__attachment *a, const struct qshm__holder_info *info, uint32_t holder, uint32_t pid,
                  struct qshm__failure *failure)
@@ -52,7 +57,7 @@ static int prove(struct qshm__attachment *a, const struct qshm__holder_info *inf
     }
     if (qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_P, 1, pid) != pid ||
         qshm__os_process_started(pid) != info->started) {
-        return qshm__fail_check(failure, QSHM_E_NOT_FOUND, "is held by a process that process %u has left behind", pid);
+        return left_behind(pid, failure);
     }
     return 1;
 }
@@ -72,8 +77,7 @@ static int signal_holder(struct qshm__attachment *a, uint32_t expected, int sign
     uint32_t uid;
     int fd = qshm__os_open_process(pid, &uid);
     if (fd < 0) {
-        return fd == -ESRCH ? qshm__fail_check(failure, QSHM_E_NOT_FOUND, "is held by a process that process %u has left behind", pid)
-                            : qshm__fail_call(failure, "pidfd_open", fd);
+        return fd == -ESRCH ? left_behind(pid, failure) : qshm__fail_call(failure, "pidfd_open", fd);
     }
     QSHM_POINT("pid opened");
     int r = uid == qshm__os_uid() ? prove(a, info, holder, pid, failure)

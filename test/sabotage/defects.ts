@@ -268,8 +268,8 @@ const LIFETIME: Defect[] = [
     name: "umask",
     what: "the umask takes rights from a segment's file, even its owner's",
     file: "c/src/os_linux.c",
-    find: `draft->fd < 0 ? draft->fd : result(fchmod(draft->fd, 0600))`,
-    replace: `draft->fd < 0 ? draft->fd : 0`,
+    find: `return fd < 0 ? fd : result(fchmod(fd, 0600));`,
+    replace: `return fd < 0 ? fd : 0;`,
     test: inNode("options", "mode is the file's, whatever the umask is; the default is 0600"),
   },
 ];
@@ -318,9 +318,9 @@ const LOCK: Defect[] = [
   {
     name: "K5-hint-without-proof",
     what: "lockOwner names a process that has nothing to do with it",
-    file: "c/src/api.c",
-    find: `out->pid = qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_A + owner.id, 1, owner.hinted_pid);`,
-    replace: `out->pid = owner.hinted_pid;`,
+    file: "c/src/process.c",
+    find: `out->pid = qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_A + id, 1, hinted_pid);`,
+    replace: `out->pid = hinted_pid;`,
     test: { c: "lock_owner_is_not_a_lie" },
   },
   {
@@ -807,9 +807,9 @@ const GUARD: Defect[] = [
     name: "guard-collected",
     what: "a guard is released when its variable is collected",
     file: "src/single_instance/single_instance.ts",
-    find: `    this.#attachment = attachment;
+    find: `    this.#largestMessage = largestMessage;
     this.recovered = recovered;`,
-    replace: `    this.#attachment = attachment;
+    replace: `    this.#largestMessage = largestMessage;
     this.recovered = recovered;
     const kept = globalThis as { collector?: FinalizationRegistry<Attachment> };
     kept.collector ??= new FinalizationRegistry((dropped: Attachment) => dropped.detach());
