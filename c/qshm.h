@@ -351,7 +351,7 @@ QSHM_API int32_t qshm_take(uint32_t handle, void *bytes, double capacity, void *
 /* Does the sender of a message that was taken still wait for the answer? */
 QSHM_API int32_t qshm_is_awaited(double handle, double number);
 /* Answers, or says that and why it `failed`: 1; 0 if nobody waits for it any more. An error: the sender is told that it
- * failed, without saying why. */
+ * failed, without saying why. TOO_LARGE: it has more bytes than a message may have, and can still be answered. */
 QSHM_API int32_t qshm_answer(uint32_t handle, uint32_t number, uint32_t failed, const void *bytes, double size,
                              void *outcome);
 /* Refuses the messages that wait, and all to come. Those taken can still be answered. */
@@ -365,8 +365,8 @@ QSHM_API int32_t qshm_requester(uint32_t handle, uint32_t sender, uint32_t pid, 
 
 /* --- taking a guard over ------------------------------------------------------------------------------------------ */
 
-/* Tells the holder that somebody would like it to leave. */
-QSHM_API int32_t qshm_ask_to_leave(uint32_t handle);
+/* Tells `holder` (as qshm_primary told; 0: whoever holds the guard) that somebody would like it to leave. */
+QSHM_API int32_t qshm_ask_to_leave(uint32_t handle, uint32_t holder);
 /* Was this attachment, which holds the guard, asked so? */
 QSHM_API int32_t qshm_is_asked_to_leave(double handle);
 

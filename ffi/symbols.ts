@@ -98,7 +98,7 @@ export const SYMBOLS = {
     qshm_requester: { parameters: ["u32", "u32", "u32", "out"], result: "i32" },
   },
   takeover: {
-    qshm_ask_to_leave: { parameters: ["u32"], result: "i32" },
+    qshm_ask_to_leave: { parameters: ["u32", "u32"], result: "i32" },
     qshm_is_asked_to_leave: { parameters: ["f64"], result: "i32" },
     qshm_signal_holder: { parameters: ["u32", "u32", "u32", "out"], result: "i32" },
   },

@@ -15,6 +15,7 @@
 #include "message.h"
 #include "os.h"
 #include "outcome.h"
+#include "takeover.h"
 
 int32_t qshm_arguments(void *bytes, uint32_t capacity, void *outcome)
 {
@@ -82,7 +83,7 @@ int32_t qshm_await(uint32_t handle)
     int r = -EAGAIN;
     while (r == -EAGAIN) {
         uint32_t revision = qshm__change_revision(a);
-        if (!asked && a->guards && atomic_load(&a->control->wanted) != 0) {
+        if (!asked && qshm__is_wanted(a)) {
             asked = true;
             qshm__trace("was asked to leave %s: ends the command", a->name);
             qshm__os_end_command();

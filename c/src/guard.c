@@ -49,8 +49,6 @@ static struct qshm__instance_part *part_of(struct qshm__control *control)
 
 /* --- election ----------------------------------------------------------------------------------------------------- */
 
-enum { MESSAGE_MOST = 1 << 30 }; /* bytes */
-
 static void set_holder(struct qshm__attachment *a, uint32_t holder)
 {
     atomic_store_explicit(&a->control->holder, holder, memory_order_seq_cst);
@@ -65,6 +63,7 @@ static void publish(struct qshm__attachment *a, const void *body, uint32_t body_
     atomic_store(&a->control->wanted, 0);
     info->pid = qshm__os_pid();
     info->started = qshm__os_process_started(info->pid);
+    info->start = qshm__os_process_start(info->pid);
     info->pid_namespace = qshm__os_pid_namespace();
     info->cwd_size = qshm__os_working_directory(info->cwd, sizeof info->cwd);
     info->body_size = body_size;
@@ -129,7 +128,7 @@ int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32
         return QSHM_E_HANDLE;
     }
     if (a->kind != QSHM_KIND_INSTANCE || a->id == 0 || a->guards || !qshm__is_buffer(body, body_size) ||
-        body_size > sizeof part_of(a->control)->info.body || largest_message > MESSAGE_MOST ||
+        body_size > sizeof part_of(a->control)->info.body || largest_message > QSHM_MESSAGE_MOST ||
         !(patience_ms >= 0 && patience_ms <= QSHM_PATIENCE)) {
         return QSHM_E_ARGUMENT;
     }

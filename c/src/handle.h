@@ -52,7 +52,8 @@ struct qshm__attachment {
     uint32_t bell_generation;
     struct qshm__ringer *ringers; /* to the bells of others, made when the first is rung */
 
-    struct qshm__sent *sent;  /* the messages that wait for a reply; made with the first. See message.c */
+    struct qshm__sent *sent; /* the messages that wait for a reply; made with the first. See message.c */
+    uint64_t taken; /* entries of messages that this attachment, a guard, has taken and not answered; message.c */
     uint32_t largest_message; /* of a guard's holder */
 };
 

@@ -105,7 +105,7 @@ struct qshm__control {
     _Atomic uint64_t messages;           /* counts those that were sent */
     _Atomic uint32_t holder;             /* id of the holder, and of whom the info area speaks; 0: none. See guard.c */
     _Atomic uint32_t largest_message;
-    _Atomic uint32_t wanted; /* somebody asks the holder to leave */
+    _Atomic uint32_t wanted; /* the holder that somebody asks to leave, or a former one */
 
     _Alignas(1024) uint32_t key_size; /* the key as it was given, for listings; cut to QSHM_STORED_KEY bytes */
     char key[QSHM_STORED_KEY];
@@ -127,7 +127,8 @@ struct qshm__holder_info {
     uint32_t reserved;
     double started;         /* of that process, ms since 1970 */
     uint64_t pid_namespace; /* 0: unknown */
-    uint64_t reserved_tail[4];
+    uint64_t start;         /* of that process, as the system counts it: of no use but to compare */
+    uint64_t reserved_tail[3];
     char cwd[QSHM_STORED_CWD];
     uint8_t body[QSHM_INFO_SIZE - 64 - QSHM_STORED_CWD]; /* of no meaning to this library */
 };

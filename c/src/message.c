@@ -25,7 +25,8 @@
  *    living holder knows that this one has it; one that sees TAKEN and none looks at the state once more, for the
  *    answer may have come before the death (M3; test: "message_holder_is_killed_anywhere").
  *  - An entry that a holder has TAKEN is not used again before that holder has answered, or is gone: ABANDONED, the
- *    holder frees it.
+ *    holder frees it. From then on the entry, and its nonce, may be another sender's (point "message abandoned"; test:
+ *    "message_abandoned_removes_its_own_file").
  *
  * Failure story: a sender dies: its entry is freed, and its file removed, by the holder, the next one, or who needs an
  * entry. The holder dies: NEW messages wait for the next holder or are withdrawn; of those TAKEN it cannot be known how
@@ -56,6 +57,7 @@ static const double look_interval = 10; /* ms, at whether the holder lives: nobo
 struct qshm__sent {
     int fd; /* -1: nothing sent with this entry */
     uint64_t size;
+    uint64_t nonce; /* the entry may be another's already when this one lets it go */
 };
 
 static struct qshm__message *message_at(const struct qshm__attachment *a, uint32_t index)
@@ -112,6 +114,12 @@ static bool is_dead(const struct qshm__attachment *a, uint64_t seen)
     return seen != 0 && !qshm__is_alive(a->fd, a->id, sender_of(seen));
 }
 
+/* Scribbled: it names us, and we did not send it. */
+static bool is_stray(const struct qshm__attachment *a, uint32_t index, uint64_t seen)
+{
+    return sender_of(seen) == a->id && (a->sent == NULL || a->sent[index].fd < 0);
+}
+
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static struct qshm__sent *sent_of(struct qshm__attachment *a)
@@ -142,7 +150,7 @@ static int claim(struct qshm__attachment *a)
             struct qshm__message *message = message_at(a, i);
             uint64_t seen = atomic_load(&message->state);
             bool has_holder = state_of(seen) == TAKEN || state_of(seen) == ABANDONED;
-            if (attempt == 1 && !has_holder && is_dead(a, seen)) {
+            if (attempt == 1 && !has_holder && (is_stray(a, i, seen) || is_dead(a, seen))) {
                 discard(a, message, seen);
                 seen = atomic_load(&message->state);
             }
@@ -158,7 +166,7 @@ static int claim(struct qshm__attachment *a)
 static void let_go(struct qshm__attachment *a, uint32_t index, bool is_ours)
 {
     struct qshm__message *message = message_at(a, index);
-    qshm__message_remove(a, atomic_load(&message->nonce));
+    qshm__message_remove(a, a->sent[index].nonce);
     QSHM_POINT("message file removed");
     if (is_ours) {
         atomic_store(&message->state, 0);
@@ -188,8 +196,11 @@ static int send(struct qshm__attachment *a, const void *bytes, uint64_t size, st
     if (sent == NULL) {
         return qshm__fail_check(failure, QSHM_E_RESOURCES, "memory is out");
     }
+    a->thread = qshm__os_thread(); /* another one may end the process (api.c) */
+    a->inside = true;
     int index = claim(a);
     if (index < 0) {
+        note_pending(a);
         out->flags = QSHM_FULL;
         return 0;
     }
@@ -201,11 +212,10 @@ static int send(struct qshm__attachment *a, const void *bytes, uint64_t size, st
     int fd = qshm__message_make(a, nonce, bytes, size);
     if (fd < 0) {
         atomic_store(&message->state, 0);
+        note_pending(a);
         return qshm__fail_call(failure, "write", fd);
     }
-    sent[index] = (struct qshm__sent){.fd = fd, .size = size};
-    a->thread = qshm__os_thread(); /* another one may end the process (api.c) */
-    a->inside = true;
+    sent[index] = (struct qshm__sent){.fd = fd, .size = size, .nonce = nonce};
     atomic_store(&message->request_size, size);
     atomic_store(&message->reply_size, 0);
     atomic_store(&message->sender_pid, qshm__os_pid());
@@ -276,6 +286,7 @@ static enum qshm_sent look(struct qshm__attachment *a, uint32_t index, bool give
             continue;
         case TAKEN:
             if (gives_up && step(message, &seen, ABANDONED)) {
+                QSHM_POINT("message abandoned");
                 let_go(a, index, false);
                 qshm__change_publish(a);
                 return QSHM_SENT_LOST;
@@ -366,10 +377,10 @@ int32_t qshm_reply(uint32_t handle, uint32_t number, void *bytes, double capacit
     struct qshm__sent sent = a->sent[index];
     int r = qshm__os_stat(sent.fd, &file);
     r = r < 0 ? qshm__fail_call(&failure, "statx", r) : 0;
-    if (r == 0 && (sent.size > file.size || size > file.size - sent.size)) {
+    if (r == 0 && (size > QSHM_MESSAGE_MOST || sent.size > file.size || size > file.size - sent.size)) {
         r = qshm__fail_check(&failure, QSHM_E_INCOMPATIBLE, "has damaged its reply");
     }
-    out->size = (double)size;
+    out->size = r == 0 ? (double)size : 0;
     if (r == 0 && (double)size > capacity) {
         return 0;
     }
@@ -473,7 +484,14 @@ static int oldest(struct qshm__attachment *a, uint64_t *state)
         struct qshm__message *message = message_at(a, i);
         uint64_t seen = atomic_load(&message->state);
         uint64_t sequence = atomic_load(&message->sequence);
-        if (state_of(seen) == NEW && is_dead(a, seen)) {
+        bool has_holder = state_of(seen) == TAKEN || state_of(seen) == ABANDONED;
+        if (has_holder && (a->taken & UINT64_C(1) << i) == 0) { /* scribbled: we did not take it */
+            if (state_of(seen) == ABANDONED || is_dead(a, seen) || is_stray(a, i, seen)) {
+                discard(a, message, seen);
+            } else if (step(message, &seen, LOST)) {
+                qshm__change_publish(a);
+            }
+        } else if (is_stray(a, i, seen) || (state_of(seen) == NEW && is_dead(a, seen))) {
             discard(a, message, seen);
         } else if (state_of(seen) == NEW && sequence <= first) {
             found = (int)i;
@@ -521,6 +539,7 @@ int32_t qshm_take(uint32_t handle, void *bytes, double capacity, void *request)
         QSHM_POINT("message taken");
         bool is_same = atomic_load(&message->request_size) == size; /* else the entry was used again in between */
         if (is_same && size <= a->largest_message && read_request(a, message, bytes, size)) {
+            a->taken |= UINT64_C(1) << index;
             out->number = (uint32_t)index + 1;
             out->pid = atomic_load(&message->sender_pid);
             out->sender = sender_of(seen);
@@ -587,7 +606,11 @@ int32_t qshm_answer(uint32_t handle, uint32_t number, uint32_t failed, const voi
     if (a == NULL || !qshm__is_count(size) || (bytes == NULL && size > 0)) {
         return a == NULL ? error : QSHM_E_ARGUMENT;
     }
+    if (size > a->largest_message) {
+        return QSHM_E_TOO_LARGE;
+    }
     uint64_t seen = atomic_load(&message->state);
+    a->taken &= ~(UINT64_C(1) << (number - 1));
     if (state_of(seen) != TAKEN && state_of(seen) != ABANDONED) {
         return QSHM_E_ARGUMENT;
     }

@@ -6,6 +6,8 @@
 
 #include "handle.h"
 
+enum { QSHM_MESSAGE_MOST = 1 << 30 }; /* bytes of a message, or of a reply */
+
 /* --- the holder ---------------------------------------------------------------------------------------------------- */
 
 /* At an election, before `holder` names the new one: what the former holder took and did not answer is lost. `largest`

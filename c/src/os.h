@@ -139,6 +139,8 @@ uint32_t qshm__os_working_directory(char *path, size_t capacity);
 int qshm__os_open_process(uint32_t pid, uint32_t *uid);
 /* Sends it a signal, of the system's numbers. */
 int qshm__os_signal_process(int fd, int signal);
+/* When a process started, in the system's own count; 0 if it cannot be known. */
+uint64_t qshm__os_process_start(uint32_t pid);
 /* When a process started, in ms since 1970; 0 if it cannot be known. */
 double qshm__os_process_started(uint32_t pid);
 /* Which process holds a lock inside the range on this file? 0 if none that can be seen. `only` limits the search to

@@ -49,7 +49,7 @@ static const char *parse_number(const char *text, uint64_t *out)
     return at > text ? at : NULL;
 }
 
-double qshm__os_process_started(uint32_t pid)
+uint64_t qshm__os_process_start(uint32_t pid)
 {
     char path[40];
     char text[1024];
@@ -63,7 +63,13 @@ double qshm__os_process_started(uint32_t pid)
         at = strchr(at + 1, ' ');
     }
     uint64_t ticks;
-    if (at == NULL || parse_number(at + 1, &ticks) == NULL) {
+    return at == NULL || parse_number(at + 1, &ticks) == NULL ? 0 : ticks;
+}
+
+double qshm__os_process_started(uint32_t pid)
+{
+    uint64_t ticks = qshm__os_process_start(pid);
+    if (ticks == 0) {
         return 0;
     }
     struct timespec real, boot;

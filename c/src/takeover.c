@@ -14,6 +14,8 @@
  * wrapper was killed and its command lives: the pid that the guard tells is gone, and nothing is signalled; its command
  * has to be ended by hand.
  */
+#include "takeover.h"
+
 #include <errno.h>
 
 #include "../qshm.h"
@@ -24,42 +26,61 @@
 #include "os.h"
 #include "outcome.h"
 
-int32_t qshm_ask_to_leave(uint32_t handle)
+int32_t qshm_ask_to_leave(uint32_t handle, uint32_t holder)
 {
     int error;
     struct qshm__attachment *a = qshm__handle_writer(handle, QSHM_KIND_INSTANCE, &error);
     if (a == NULL) {
         return error;
     }
-    atomic_store(&a->control->wanted, 1);
+    atomic_store(&a->control->wanted, holder != 0 ? holder : atomic_load(&a->control->holder));
     qshm__change_publish(a);
     return 0;
+}
+
+bool qshm__is_wanted(const struct qshm__attachment *a)
+{
+    return a->guards && atomic_load(&a->control->wanted) == a->id;
 }
 
 int32_t qshm_is_asked_to_leave(double handle)
 {
     int error;
     struct qshm__attachment *a = qshm__handle_writer(handle, QSHM_KIND_INSTANCE, &error);
-    return a == NULL ? error : a->guards && atomic_load(&a->control->wanted) != 0;
+    return a == NULL ? error : qshm__is_wanted(a);
 }
 
-static int left_behind(uint32_t pid, struct qshm__failure *failure)
+static bool holds(const struct qshm__attachment *a, uint32_t holder)
 {
+    return atomic_load(&a->control->holder) == holder && qshm__is_alive(a->fd, a->id, holder);
+}
+
+enum { LOOKS = 100 };
+static const double pause_between_looks = 1; /* ms */
+
+/* The guard is held, and its process is not seen to hold it. One that ends has no descriptors any more a moment before
+ * its locks are free: then 0. Otherwise it has left the guard behind, and others hold it. */
+static int left_behind(const struct qshm__attachment *a, uint32_t holder, uint32_t pid, struct qshm__failure *failure)
+{
+    for (int looks = 0; looks < LOOKS; looks++) {
+        if (!holds(a, holder)) {
+            return 0;
+        }
+        qshm__os_sleep(pause_between_looks);
+    }
     return qshm__fail_check(failure, QSHM_E_NOT_FOUND, "is held by a process that process %u has left behind", pid);
 }
 
 /* Is the process behind the descriptor the holder? 1; 0: nobody holds it any more. */
-static int prove(struct qshm__attachment *a, const struct qshm__holder_info *info, uint32_t holder, uint32_t pid,
+static int prove(const struct qshm__attachment *a, const struct qshm__holder_info *info, uint32_t holder, uint32_t pid,
                  struct qshm__failure *failure)
 {
-    if (!qshm__is_alive(a->fd, a->id, holder) || atomic_load(&a->control->holder) != holder) {
+    if (!holds(a, holder)) {
         return 0;
     }
-    if (qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_P, 1, pid) != pid ||
-        qshm__os_process_started(pid) != info->started) {
-        return left_behind(pid, failure);
-    }
-    return 1;
+    bool is_it = qshm__os_range_holder(a->device, a->inode, QSHM_RANGE_P, 1, pid) == pid &&
+                 qshm__os_process_start(pid) == info->start;
+    return is_it ? 1 : left_behind(a, holder, pid, failure);
 }
 
 static int signal_holder(struct qshm__attachment *a, uint32_t expected, int signal, struct qshm__failure *failure)
@@ -67,17 +88,18 @@ static int signal_holder(struct qshm__attachment *a, uint32_t expected, int sign
     const struct qshm__holder_info *info = &((struct qshm__instance_part *)(a->control + 1))->info;
     uint32_t holder = atomic_load(&a->control->holder);
     uint32_t pid = info->pid;
-    if (holder == 0 || holder != expected || !qshm__is_alive(a->fd, a->id, holder)) {
+    if (holder == 0 || holder != expected || !holds(a, holder)) {
         return 0;
     }
     uint64_t namespace = qshm__os_pid_namespace();
     if (namespace == 0 || info->pid_namespace != namespace) {
         return qshm__fail_check(failure, QSHM_E_PERMISSION, "is held in another PID namespace");
     }
+    failure->pid = pid;
     uint32_t uid;
     int fd = qshm__os_open_process(pid, &uid);
     if (fd < 0) {
-        return fd == -ESRCH ? left_behind(pid, failure) : qshm__fail_call(failure, "pidfd_open", fd);
+        return fd == -ESRCH ? left_behind(a, holder, pid, failure) : qshm__fail_call(failure, "pidfd_open", fd);
     }
     QSHM_POINT("pid opened");
     int r = uid == qshm__os_uid() ? prove(a, info, holder, pid, failure)
@@ -88,7 +110,6 @@ static int signal_holder(struct qshm__attachment *a, uint32_t expected, int sign
         r = r == -ESRCH ? 0 : r < 0 ? qshm__fail_call(failure, "pidfd_send_signal", r) : 1;
     }
     qshm__os_close(fd);
-    failure->pid = pid;
     return r;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../src/handle.h"
 #include "support.h"
 
 enum { PAYLOAD = 4096, FILE_SIZE = sizeof(struct qshm__control) + PAYLOAD };
@@ -589,4 +590,128 @@ CASE(hostile_guard_is_cut)
         EQ(remove_name("i-a", false), 1);
     }
     check_neighbours();
+}
+
+/* --- messages ----------------------------------------------------------------------------------------------------- */
+
+static struct qshm__message *message_of(uint32_t handle, uint32_t index)
+{
+    return &((struct qshm__instance_part *)(qshm__handle_find(handle)->control + 1))->message[index];
+}
+
+/* A word that an entry could bear, of one who lives or not, and now and then one that it could not. */
+static uint64_t message_word(struct random *random, const uint32_t *living)
+{
+    const uint32_t ids[] = {0, living[0], living[1], 0x7fffffff, (uint32_t)random_next(random)};
+    uint32_t state = random_below(random, 8) == 0 ? (uint32_t)random_next(random) : random_below(random, 9);
+    return (uint64_t)ids[random_below(random, 5)] << 32 | state;
+}
+
+static void scribble_on(struct qshm__message *message, struct random *random, const uint32_t *living,
+                        const struct qshm__message *other)
+{
+    static const uint64_t sizes[] = {0, 1, 8, 9, 64, 65, 4096, 0x7fffffff, 0x80000000, UINT64_MAX, UINT64_MAX - 7};
+    switch (random_below(random, 7)) {
+    case 0:
+        message->state = message_word(random, living);
+        break;
+    case 1:
+        message->nonce = random_next(random);
+        break;
+    case 2:
+        message->request_size = sizes[random_below(random, 11)];
+        break;
+    case 3:
+        message->reply_size = sizes[random_below(random, 11)];
+        break;
+    case 4:
+        message->sequence = random_next(random);
+        break;
+    case 5: /* an entry is played once more */
+        memmove(message, other, sizeof *message);
+        break;
+    default:
+        message->state = message_word(random, living);
+        message->nonce = random_next(random);
+        message->request_size = random_next(random);
+    }
+}
+
+/* Somebody scribbles over the table while messages pass: each call ends with a result that is documented, what is
+ * behind a buffer stays, and once it stops honest messages pass. */
+CASE(hostile_messages)
+{
+    runner_watchdog(240);
+    enum { CASES = 10000, SIZE = 64 };
+    struct random random = random_from(runner_seed());
+    int32_t opened[3];
+    for (int i = 0; i < 3; i++) {
+        opened[i] = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+        GT(opened[i], 0);
+    }
+    uint32_t holder = (uint32_t)opened[0], sender = (uint32_t)opened[1], honest = (uint32_t)opened[2];
+    uint32_t ids[] = {id_of(opened[0]), id_of(opened[1])};
+    EQ(qshm_elect(holder, 0, NULL, 0, SIZE, &outcome), 1);
+    int fds = count_fds();
+    for (int round = 0; round < CASES; round++) {
+        uint8_t bytes[SIZE + 8];
+        memset(bytes, 'x', sizeof bytes);
+        int32_t number = qshm_send(sender, "hostile", random_below(&random, 8), &outcome);
+        GE(number, 0);
+        for (uint32_t times = 1 + random_below(&random, 3); times > 0; times--) {
+            uint32_t index = number == 0 || random_below(&random, 3) == 0 ? random_below(&random, QSHM_MESSAGES)
+                                                                          : (uint32_t)number - 1;
+            const struct qshm__message *other = message_of(holder, random_below(&random, QSHM_MESSAGES));
+            scribble_on(message_of(holder, index), &random, ids, other);
+        }
+        struct qshm_request request;
+        for (int32_t r = 1, takes = 0; r == 1; takes++) {
+            LE(takes, QSHM_MESSAGES);
+            r = qshm_take(holder, bytes, SIZE, &request);
+            CHECK(r == 0 || r == 1);
+            if (random_below(&random, 4) == 0) {
+                struct qshm__message *message = message_of(holder, random_below(&random, QSHM_MESSAGES));
+                scribble_on(message, &random, ids, message_of(holder, 0));
+            }
+            if (r == 1) {
+                LE(request.size, SIZE);
+                CHECK(request.number >= 1 && request.number <= QSHM_MESSAGES);
+                CHECK(qshm_is_awaited(holder, request.number) >= 0);
+                r = qshm_answer(holder, request.number, random_below(&random, 2), "reply", 5, &outcome);
+                CHECK(r == 0 || r == 1 || outcome.os_error != 0 || r == QSHM_E_ARGUMENT);
+                r = 1;
+            }
+        }
+        int32_t told = number > 0 ? qshm_sent(sender, number) : QSHM_SENT_LOST;
+        CHECK(told >= 0 && told <= QSHM_SENT_WITHDRAWN);
+        if (told == QSHM_SENT_ANSWERED || told == QSHM_SENT_FAILED) {
+            int32_t r = qshm_reply(sender, (uint32_t)number, bytes, SIZE, &outcome);
+            CHECK(r == 0 || r == 1 || r == QSHM_E_INCOMPATIBLE);
+            told = r == 0 ? QSHM_SENT_TAKEN : QSHM_SENT_LOST;
+        }
+        if (told <= QSHM_SENT_TAKEN) {
+            told = qshm_withdraw_message(sender, number);
+            CHECK(told > QSHM_SENT_TAKEN || told < 0 || told == QSHM_SENT_ANSWERED);
+        }
+        for (int i = 0; i < 8; i++) {
+            EQ(bytes[SIZE + i], 'x');
+        }
+        qshm_detach(sender); /* with whatever it has left */
+        for (uint32_t i = 0; i < QSHM_MESSAGES; i++) {
+            memset(message_of(holder, i), 0, sizeof(struct qshm__message));
+        }
+        number = qshm_send(honest, "honest", 6, &outcome);
+        GT(number, 0);
+        EQ(qshm_take(holder, bytes, SIZE, &request), 1);
+        EQ(memcmp(bytes, "honest", 6), 0);
+        EQ(qshm_answer(holder, request.number, 0, "reply", 5, &outcome), 1);
+        EQ(qshm_sent(honest, number), QSHM_SENT_ANSWERED);
+        EQ(qshm_reply(honest, (uint32_t)number, bytes, SIZE, &outcome), 1);
+        EQ(memcmp(bytes, "reply", 5), 0);
+        opened[1] = open_kind(QSHM_KIND_INSTANCE, QSHM_CREATE | QSHM_ATTACH, 0, "a");
+        GT(opened[1], 0);
+        sender = (uint32_t)opened[1];
+        ids[1] = id_of(opened[1]);
+        EQ(count_fds(), fds);
+    }
 }

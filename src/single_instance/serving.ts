@@ -57,6 +57,7 @@ interface Taken {
   readonly sender: number;
   readonly pid: number;
   readonly bytes: Uint8Array;
+  readonly controller: AbortController;
 }
 
 /** Answers the messages to one guard, while it is held. */
@@ -101,8 +102,8 @@ export class Server {
     const often = (): number => this.#running.size > 0 ? LOOK_INTERVAL : Infinity;
     try {
       for (;;) void this.#answer(await this.#changes.wait(() => this.#next(), wait, often));
-    } catch {
-      // the guard was released, or drains: what still comes, the library refuses
+    } catch (error) {
+      if (!this.#end.signal.aborted) throw error; // else it was released, or drains: what still comes, the library refuses
     }
   }
 
@@ -124,8 +125,12 @@ export class Server {
       const result = serving().qshm_take(handle, bytes, bytes.length, header);
       const size = fields.getFloat64(REQUEST.size, true);
       if (result === TAKEN) {
+        const number = fields.getUint32(REQUEST.number, true);
+        const controller = new AbortController();
+        this.#running.set(number, controller); // at once: whoever drains waits for it
         return {
-          number: fields.getUint32(REQUEST.number, true),
+          number,
+          controller,
           sender: fields.getUint32(REQUEST.sender, true),
           pid: fields.getUint32(REQUEST.pid, true),
           bytes: bytes.subarray(0, size),
@@ -136,12 +141,11 @@ export class Server {
     }
   }
 
-  async #answer({ number, sender, pid, bytes }: Taken): Promise<void> {
-    const controller = new AbortController();
-    this.#running.set(number, controller);
+  async #answer({ number, sender, pid, bytes, controller }: Taken): Promise<void> {
     let failed = false;
     let reply: Uint8Array;
     try {
+      controller.signal.throwIfAborted(); // released, or given up, before it began
       const request = this.#request(decodeRequest(bytes), sender, pid, controller.signal);
       reply = encodeReply(await this.#handler(request));
       if (reply.length > this.#largest) throw this.#tooLarge(reply.length);
@@ -149,6 +153,7 @@ export class Server {
       failed = true;
       reply = this.#failure(error);
     }
+    if (this.#running.get(number) !== controller) return; // somebody scribbled, and it was taken again
     this.#running.delete(number);
     if (this.#attachment.isAttached) {
       // Whatever comes of it: the sender is told, or has gone.

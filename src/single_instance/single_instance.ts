@@ -260,7 +260,9 @@ export class SingleInstance implements Disposable, AsyncDisposable {
         return takeovers().qshm_is_asked_to_leave(this.#attachment.handle("watch")) === 1 ? true : undefined;
       };
       const reason = new DOMException(`Another process wants to hold ${this.#attachment.subject}`, "AbortError");
-      if (this.#attachment.isAttached) {
+      if (this.#attachment.isAttached && look()) {
+        controller.abort(reason);
+      } else if (this.#attachment.isAttached) {
         this.#changes.wait(look, { timeout: Infinity, signal: undefined, ref: false })
           .then(() => controller.abort(reason), () => {}); // released: nobody asks any more
       }

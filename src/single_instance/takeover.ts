@@ -67,7 +67,7 @@ export async function takeOver(candidate: Candidate, { grace, kill }: Replacemen
     }
   };
   const id = candidate.holderId();
-  candidate.join((attachment) => void takeovers().qshm_ask_to_leave(attachment.handle("replace")));
+  candidate.join((attachment) => void takeovers().qshm_ask_to_leave(attachment.handle("replace"), id));
   let elected = await attempt(grace);
   for (const signal of kill ? [END, KILL] : []) {
     if (!(elected instanceof AlreadyRunningError) || id === 0) break;

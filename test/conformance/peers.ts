@@ -9,7 +9,8 @@ export function directory(): string {
   return process.env.QSHM_DIRECTORY!;
 }
 
-function thisRuntime(): RuntimeName {
+/** The runtime of the suite. */
+export function thisRuntime(): RuntimeName {
   const { deno, bun } = process.versions as Record<string, string | undefined>;
   return deno !== undefined ? "deno" : bun !== undefined ? "bun" : "node";
 }

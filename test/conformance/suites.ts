@@ -18,8 +18,11 @@ import { keys } from "./cases/keys.ts";
 import { lifetime } from "./cases/lifetime.ts";
 import { lock } from "./cases/lock.ts";
 import { memorySafety } from "./cases/memory_safety.ts";
+import { messages } from "./cases/messages.ts";
 import { options } from "./cases/options.ts";
+import { runSingle } from "./cases/run_single_instance.ts";
 import { semaphore } from "./cases/semaphore.ts";
+import { takeover } from "./cases/takeover.ts";
 import { validation } from "./cases/validation.ts";
 import { value } from "./cases/value.ts";
 import { waits } from "./cases/waits.ts";
@@ -47,4 +50,7 @@ export const suites: readonly Suite[] = [
   guardRecovery,
   guardPlaces,
   guardSafety,
+  messages,
+  takeover,
+  runSingle,
 ];

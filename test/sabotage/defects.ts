@@ -428,8 +428,8 @@ const MESSAGES: Defect[] = [
     name: "M1-claim-of-a-dead-one",
     what: "a sender that is killed while it claims an entry takes that with it, for ever",
     file: "c/src/message.c",
-    find: `bool has_holder = state_of(seen) == TAKEN || state_of(seen) == ABANDONED;`,
-    replace: `bool has_holder = state_of(seen) == TAKEN || state_of(seen) == ABANDONED || state_of(seen) == CLAIMED;`,
+    find: `if (attempt == 1 && !has_holder && (is_stray(a, i, seen) || is_dead(a, seen))) {`,
+    replace: `if (attempt == 1 && !has_holder && state_of(seen) != CLAIMED && (is_stray(a, i, seen) || is_dead(a, seen))) {`,
     test: { c: "message_sender_is_killed_anywhere" },
   },
   {
@@ -517,11 +517,29 @@ const MESSAGES: Defect[] = [
     name: "entry-used-again-early",
     what: "the reply to a message that was given up goes to another one",
     file: "c/src/message.c",
-    find: `            if (gives_up && step(message, &seen, ABANDONED)) {
+    find: `                QSHM_POINT("message abandoned");
                 let_go(a, index, false);`,
-    replace: `            if (gives_up && step(message, &seen, ABANDONED)) {
+    replace: `                QSHM_POINT("message abandoned");
                 let_go(a, index, true);`,
     test: { c: "message_abandoned" },
+  },
+  {
+    name: "file-by-the-entry",
+    what: "a sender that gives up removes the file of the next one",
+    file: "c/src/message.c",
+    find: `qshm__message_remove(a, a->sent[index].nonce);`,
+    replace: `qshm__message_remove(a, atomic_load(&message->nonce));`,
+    test: { c: "message_abandoned_removes_its_own_file" },
+  },
+  {
+    name: "drain-misses-the-taken",
+    what: "`await using` releases beside a request that it has just taken",
+    file: "src/single_instance/serving.ts",
+    find: `        this.#running.set(number, controller); // at once: whoever drains waits for it
+`,
+    replace: `        queueMicrotask(() => queueMicrotask(() => this.#running.set(number, controller)));
+`,
+    test: { file: "test/processes/handover.test.ts", name: "waits for its handlers" },
   },
   {
     name: "signal-before-proof",

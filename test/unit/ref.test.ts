@@ -43,6 +43,23 @@ for (const runtime of RUNTIMES) {
       });
     }
 
+    for (const [what, end] of [["serve", "released"], ["send", "answered"], ["forward", "answered"]] as const) {
+      it(`${what}() keeps the process alive until it ends`, () => {
+        const { status, stdout } = run(commandOf(runtime, program("message_ref"), [what, "true"]));
+        expect({ status, stdout }).toEqual({ status: 0, stdout: `waiting\n${end}\n` });
+      });
+
+      it(`${what}() with ref: false lets the process end`, () => {
+        const { status, stdout } = run(commandOf(runtime, program("message_ref"), [what, "false"]));
+        expect({ status, stdout }).toEqual({ status: 0, stdout: "waiting\n" });
+      });
+    }
+
+    it("the look for somebody who wants to take over lets the process end", () => {
+      const { status, stdout } = run(commandOf(runtime, program("message_ref"), ["replaced"]));
+      expect({ status, stdout }).toEqual({ status: 0, stdout: "waiting\n" });
+    });
+
     it("the process ends when only waits with ref: false are left of those of one attachment", () => {
       const { status, stdout } = run(commandOf(runtime, program("change_ref"), ["mixed"]));
       expect({ status, stdout }).toEqual({ status: 0, stdout: "waiting\naborted\n" });

@@ -66,3 +66,13 @@ verify lockbell ring_one 'assertion violated' -DRING_ONE
 verify lockbell lock_look_then_arm 'assertion violated' -DLOOK_FIRST
 verify lockbell no_bit 'assertion violated' -DNO_BIT
 verify lockbell any_word 'assertion violated' -DANY_WORD
+
+verify message message right
+verify message message_again right -DAGAIN
+verify message message_plain_store 'assertion violated' -DPLAIN_STORE
+verify message message_look_first 'invalid end state' -DLOOK_FIRST
+verify message message_no_second_look 'assertion violated' -DNO_SECOND_LOOK
+verify message message_reused 'assertion violated' -DREUSED
+verify message message_kept_taken 'invalid end state' -DKEPT_TAKEN
+verify message message_reply_late 'assertion violated' -DREPLY_LATE
+verify message message_unlink_by_entry 'assertion violated' -DUNLINK_BY_ENTRY

@@ -390,6 +390,11 @@ export const guard: Suite = {
           [{ mode: 2 ** 32 + 0o600 }, RangeError, /^Mode must/],
           [{ mode: "600" }, TypeError, /^Mode must be a number: got string$/],
           [{ mode: null }, TypeError, /^Mode must be a number: got null$/],
+          [{ maxMessageSize: -1 }, RangeError, /^MaxMessageSize must be a whole number from 0 to 1073741824: got -1$/],
+          [{ maxMessageSize: 2 ** 30 + 1 }, RangeError, /^MaxMessageSize must/],
+          [{ maxMessageSize: 0.5 }, RangeError, /^MaxMessageSize must/],
+          [{ maxMessageSize: Infinity }, RangeError, /^MaxMessageSize must/],
+          [{ maxMessageSize: "1" }, TypeError, /^MaxMessageSize must be a number: got string$/],
         ];
         const place: typeof wait = [
           [{ directory: 1 }, TypeError, /^Directory must be a string: got number$/],
