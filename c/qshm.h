@@ -292,7 +292,8 @@ QSHM_API int32_t qshm_force_unlock(uint32_t handle, uint32_t expected_id, void *
 /* To be the one: on an attachment that qshm_open (INSTANCE, CREATE and ATTACH, size 0) gave. 1 = it holds the guard, until
  * it is detached; RECOVERED in `outcome` tells that the last holder ended without detaching. 0 = another one holds it.
  * NOT_FOUND: the file was removed from outside; open again. `body` is told to whoever asks, at most 61376 bytes;
- * `largest_message` is how many bytes a message to the holder, or a reply, may have: at most 2^30. A stopped process may be in the way: it is waited for for `patience_ms` (at most 1000), then BUSY; with 0 that gives 0. */
+ * `largest_message` is how many bytes a message to the holder, or a reply, may have: at most 2^30 + 4096. A stopped
+ * process may be in the way: it is waited for for `patience_ms` (at most 1000), then BUSY; with 0 that gives 0. */
 QSHM_API int32_t qshm_elect(uint32_t handle, double patience_ms, const void *body, uint32_t body_size,
                             uint32_t largest_message, void *outcome);
 /* Was the guard's file removed from outside? Then 1: others will not see this holder. */

@@ -98,7 +98,8 @@ export const bun: Adapter = {
   },
 
   env(name: string): string | undefined {
-    return process().env[name];
+    const { env } = process();
+    return Object.hasOwn(env, name) ? env[name] : undefined; // not the members that every object has
   },
 
   args(): readonly string[] {

@@ -74,7 +74,8 @@ export const node: Adapter = {
   },
 
   env(name: string): string | undefined {
-    return process().env[name];
+    const { env } = process();
+    return Object.hasOwn(env, name) ? env[name] : undefined; // not the members that every object has
   },
 
   args(): readonly string[] {

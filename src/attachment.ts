@@ -59,7 +59,7 @@ function leaveAll(): void {
 }
 
 /** One attachment to a segment. */
-export class Attachment {
+export class Attachment implements Disposable {
   readonly kind: Kind;
   readonly key: string;
   readonly path: string;
@@ -166,6 +166,11 @@ export class Attachment {
     if (this.#handle === 0) return false;
     this.#end(segments().qshm_detach);
     return true;
+  }
+
+  /** Detaches. */
+  [Symbol.dispose](): void {
+    this.detach();
   }
 
   /** At the end of the process, or of a Worker: detach, but hardly wait for others. */

@@ -64,10 +64,10 @@ export function checkBoolean(name: string, value: unknown, otherwise: boolean): 
 }
 
 /** Checks a time-out in milliseconds. */
-export function checkTimeout(value: unknown): number {
+export function checkTimeout(value: unknown, name = "Timeout"): number {
   if (value === undefined) return Infinity;
-  if (typeof value !== "number") throw new TypeError(`Timeout must be a number: got ${describe(value)}`);
-  if (!(value >= 0)) throw new RangeError(`Timeout must be at least 0 ms: got ${value}`);
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number: got ${describe(value)}`);
+  if (!(value >= 0)) throw new RangeError(`${name} must be at least 0 ms: got ${value}`);
   return value;
 }
 

@@ -6,7 +6,7 @@
 
 #include "handle.h"
 
-enum { QSHM_MESSAGE_MOST = 1 << 30 }; /* bytes of a message, or of a reply */
+enum { QSHM_MESSAGE_MOST = (1 << 30) + 4096 }; /* bytes of a message, or of a reply: 1 GiB and what is around it */
 
 /* --- the holder ---------------------------------------------------------------------------------------------------- */
 

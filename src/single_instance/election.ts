@@ -83,14 +83,9 @@ export class Candidate {
     return this.#holder()?.id ?? 0;
   }
 
-  /** Does something with an attachment to the guard's file, if there is one. */
-  join(act: (attachment: Attachment) => void): void {
-    const attachment = this.#attach();
-    try {
-      if (attachment !== undefined) act(attachment);
-    } finally {
-      attachment?.detach();
-    }
+  /** A further attachment to the guard's file; `undefined`: another version of qshm uses it. */
+  join(): Attachment | undefined {
+    return this.#attach();
   }
 
   /** Waits for the guard. Rejects with {@linkcode AlreadyRunningError} when time is up. */

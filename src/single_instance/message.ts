@@ -56,6 +56,9 @@ function decode(bytes: Uint8Array): { readonly head: Record<string, unknown>; re
   return { head: head as Record<string, unknown>, payload: bytes.subarray(end) };
 }
 
+/** Bytes of a message around its payload: they do not count. */
+export const ENVELOPE: number = encodeRequest({ kind: "message", args: [], cwd: "", env: {}, data: undefined }).length;
+
 /** Encodes a request; its payload is checked here, all else must be as it should. */
 export function encodeRequest({ data, ...head }: Request): Uint8Array {
   return encode(head, encodePayload("Data", data));
@@ -104,9 +107,16 @@ export function decodeReply(bytes: Uint8Array): InstanceReply {
 
 /** Encodes what a handler threw, whatever that is. */
 export function encodeFailure(error: unknown): Uint8Array {
-  const isError = error instanceof Error;
-  const head: Failure = { name: isError ? String(error.name) : "Error", message: isError ? String(error.message) : String(error) };
-  return encode(head, new Uint8Array(0));
+  return encode(failureOf(error), new Uint8Array(0));
+}
+
+function failureOf(error: unknown): Failure {
+  try {
+    if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+    return { name: String(error.name), message: String(error.message) };
+  } catch {
+    return { name: "Error", message: "what was thrown cannot be turned into text" };
+  }
 }
 
 /** Decodes what {@linkcode encodeFailure} made; throws for anything else. */

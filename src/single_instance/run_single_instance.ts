@@ -4,7 +4,7 @@
  * @module
  */
 
-import { AlreadyRunningError, NotRunningError } from "../errors.ts";
+import { AlreadyRunningError, NotRunningError, timeoutError } from "../errors.ts";
 import { checkOptions, describe } from "../validate.ts";
 import { checkWait } from "../wait.ts";
 import { encodeForward } from "./running_instance.ts";
@@ -93,6 +93,10 @@ export async function runSingleInstance(name: string, options: RunOptions): Prom
       return reply.exitCode ?? 0;
     } catch (error) {
       if (!(error instanceof NotRunningError && error.delivered === "no")) throw error;
+      if (performance.now() >= deadline) {
+        const what = `the reply of instance ${JSON.stringify(name)}: the message was not accepted`;
+        throw Object.assign(timeoutError(what, wait.timeout), { delivered: "no" });
+      }
       refusing ??= performance.now();
     }
   }

@@ -162,7 +162,8 @@ function checkEnvironment(names: unknown): readonly string[] {
   if (!Array.isArray(names)) throw new TypeError(`Env must be an array of names: got ${describe(names)}`);
   for (const [i, name] of names.entries()) {
     if (typeof name !== "string" || name === "" || /[=\0]/.test(name)) {
-      throw new TypeError(`Env[${i}] must be the name of an environment variable: got ${JSON.stringify(name)}`);
+      const what = typeof name === "string" ? JSON.stringify(name) : describe(name);
+      throw new TypeError(`Env[${i}] must be the name of an environment variable: got ${what}`);
     }
   }
   return names as readonly string[];

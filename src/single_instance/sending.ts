@@ -21,12 +21,13 @@ import { outcome, outcomeError, outcomeFlags, outcomeSize } from "../outcome.ts"
 import { encodeDirectory, encodeKey } from "../validate.ts";
 import type { Wait } from "../wait.ts";
 import { findHolder, guards } from "./info.ts";
-import { decodeFailure, decodeReply, type InstanceReply } from "./message.ts";
+import { decodeFailure, decodeReply, ENVELOPE, type InstanceReply } from "./message.ts";
 
 /** Bits of `enum qshm_outcome_flag`: why a message was not accepted. */
 const LEAVING = 128;
 const FULL = 256;
 const TOO_LARGE = -20;
+const NOT_ANSWERED = -2;
 
 /** `enum qshm_sent`. */
 const SENT = { waiting: 0, taken: 1, answered: 2, failed: 3, refused: 4, lost: 5, withdrawn: 6 } as const;
@@ -48,6 +49,11 @@ export function messages(): Group<"message"> {
 interface Answer {
   readonly failed: boolean;
   readonly bytes: Uint8Array;
+}
+
+/** Was it aborted with this? The reason is the caller's own, and may look like any error of ours. */
+function isReasonOf(signal: AbortSignal | undefined, error: unknown): boolean {
+  return signal?.aborted === true && signal.reason === error;
 }
 
 /** One process's connection to the holder of a guard, whoever that is. */
@@ -187,6 +193,10 @@ export class Connection implements Disposable {
     let bytes = new Uint8Array(4096);
     for (;;) {
       const result = messages().qshm_reply(handle, number, bytes, bytes.length, outcome);
+      if (result === NOT_ANSWERED) { // it was, a moment ago
+        messages().qshm_withdraw_message(handle, number);
+        throw this.#notRunning("somebody wrote over its answer", "unknown");
+      }
       if (result < 0) throw outcomeError(result, "read the reply of", "instance", this.#name);
       if (result === 1) return bytes.subarray(0, outcomeSize());
       bytes = new Uint8Array(outcomeSize());
@@ -219,7 +229,8 @@ export class Connection implements Disposable {
 
   /** The wait was given up, or failed. What came first after all is what is told. */
   #giveUp(number: number, error: unknown, wait: Wait): Answer {
-    const isOver = error instanceof NotRunningError || error instanceof IncompatibleError;
+    const isOver = !isReasonOf(wait.signal, error) &&
+      (error instanceof NotRunningError || error instanceof IncompatibleError);
     if (isOver || this.#attachment === undefined) throw error; // closed: detaching has given it up
     const state = messages().qshm_withdraw_message(this.#attachment.handle("send to"), number);
     if (state === SENT.answered || state === SENT.failed) return this.#became(number, state)!;
@@ -227,7 +238,8 @@ export class Connection implements Disposable {
   }
 
   /** A time-out says what became of the message; an abort's reason is the caller's own. */
-  #gaveUp(error: unknown, { timeout }: Wait, delivered: Delivered): unknown {
+  #gaveUp(error: unknown, { timeout, signal }: Wait, delivered: Delivered): unknown {
+    if (isReasonOf(signal, error)) return error;
     if (!(error instanceof DOMException && error.name === "TimeoutError") || "delivered" in error) return error;
     const what = delivered === "no" ? "not accepted" : "accepted, and not answered";
     const pid = this.#holder();
@@ -256,7 +268,7 @@ export class Connection implements Disposable {
 
   #tooLarge(size: number): MessageTooLargeError {
     return new MessageTooLargeError(
-      `Cannot send to ${this.#subject}: the message takes ${size} bytes, it takes at most ${outcomeSize()} ` +
+      `Cannot send to ${this.#subject}: the message takes ${size - ENVELOPE} bytes, it takes at most ${outcomeSize() - ENVELOPE} ` +
         "(its `maxMessageSize`); put it into a SharedMemory or a file, and send its name",
       { code: "MessageTooLarge", operation: "send to", key: this.#name },
     );

@@ -11,7 +11,7 @@ import type { Changes } from "../change.ts";
 import { MessageTooLargeError } from "../errors.ts";
 import { outcome } from "../outcome.ts";
 import { PROCESS_SIZE, type ProcessInfo, readProcess } from "../process_info.ts";
-import { decodeRequest, encodeFailure, encodeReply, type InstanceReply, type Request } from "./message.ts";
+import { decodeRequest, encodeFailure, ENVELOPE, encodeReply, type InstanceReply, type Request } from "./message.ts";
 import type { Payload } from "./payload.ts";
 
 /** What another instance asks for. */
@@ -26,7 +26,7 @@ export interface InstanceRequest {
   readonly cwd: string;
   /** The environment variables that the sender was told to send. */
   readonly env: Readonly<Record<string, string>>;
-  /** The sender. */
+  /** The sender; to be read while the guard is held. */
   readonly from: ProcessInfo;
   /** Aborts when the sender has died or given up, or the guard is released: nobody waits for the reply. */
   readonly signal: AbortSignal;
@@ -69,7 +69,7 @@ export class Server {
   readonly #ref: boolean;
   readonly #running = new Map<number, AbortController>();
   readonly #end = new AbortController();
-  #drained: (() => void) | undefined;
+  #drained: PromiseWithResolvers<void> | undefined;
 
   constructor(attachment: Attachment, changes: Changes, largest: number, handler: RequestHandler, ref: boolean) {
     this.#attachment = attachment;
@@ -80,13 +80,11 @@ export class Server {
     void this.#serve();
   }
 
-  /** Takes no more, and waits for the handlers that run. */
+  /** Waits for the handlers that run, and looks after them; nothing may come any more. */
   drain(): Promise<void> {
-    this.#end.abort();
-    return new Promise((resolve) => {
-      if (this.#running.size === 0) resolve();
-      else this.#drained = resolve;
-    });
+    this.#drained ??= Promise.withResolvers();
+    if (this.#running.size === 0) this.#drained.resolve();
+    return this.#drained.promise;
   }
 
   /** Takes no more. Handlers that run learn that nobody waits for them. */
@@ -94,7 +92,7 @@ export class Server {
     this.#end.abort();
     const reason = new DOMException(`Released ${this.#attachment.subject}: nobody waits for the reply`, "AbortError");
     for (const controller of this.#running.values()) controller.abort(reason);
-    this.#drained?.();
+    this.#drained?.resolve();
   }
 
   async #serve(): Promise<void> {
@@ -159,7 +157,7 @@ export class Server {
       // Whatever comes of it: the sender is told, or has gone.
       serving().qshm_answer(this.#attachment.handle("serve"), number, failed ? 1 : 0, reply, reply.length, outcome);
     }
-    if (this.#running.size === 0) this.#drained?.();
+    if (this.#running.size === 0) this.#drained?.resolve();
   }
 
   #request(request: Request, sender: number, pid: number, signal: AbortSignal): InstanceRequest {
@@ -187,7 +185,7 @@ export class Server {
 
   #tooLarge(size: number): MessageTooLargeError {
     return new MessageTooLargeError(
-      `Cannot reply to a request of ${this.#attachment.subject}: the reply takes ${size} bytes, at most ${this.#largest} ` +
+      `Cannot reply to a request of ${this.#attachment.subject}: the reply takes ${size - ENVELOPE} bytes, at most ${this.#largest - ENVELOPE} ` +
         "fit; put it into a SharedMemory or a file, and reply with its name",
       { code: "MessageTooLarge", operation: "reply", key: this.#attachment.key },
     );

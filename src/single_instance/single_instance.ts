@@ -14,6 +14,7 @@ import { checkBoolean, checkInteger, checkMode, checkOptions, describe, encodeDi
 import { checkWait, poll, type WaitOptions } from "../wait.ts";
 import { Candidate, type Elected, type ElectionRequest } from "./election.ts";
 import { checkArgs, encodeInfo, findHolder, guards } from "./info.ts";
+import { ENVELOPE } from "./message.ts";
 import type { Payload } from "./payload.ts";
 import { type RunningInstance, runningInstance } from "./running_instance.ts";
 import { type RequestHandler, Server, serving } from "./serving.ts";
@@ -348,14 +349,17 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   }
 }
 
-function electionRequest(name: string, { directory, data, args, mode, maxMessageSize }: GuardOptions): ElectionRequest {
+function electionRequest(
+  name: string,
+  { directory, data, args, mode, maxMessageSize = MESSAGE_SIZE.usual }: GuardOptions,
+): ElectionRequest {
   encodeKey(name); // the name's errors come first
   return {
     name,
     directory,
     mode: checkMode(mode),
     info: encodeInfo(name, checkArgs(args), data),
-    largestMessage: checkInteger("MaxMessageSize", maxMessageSize ?? MESSAGE_SIZE.usual, 0, MESSAGE_SIZE.most),
+    largestMessage: checkInteger("MaxMessageSize", maxMessageSize, 0, MESSAGE_SIZE.most) + ENVELOPE,
   };
 }
 

@@ -41,7 +41,7 @@ export function takeovers(): Group<"takeover"> {
 export function checkReplacement(replace: ReplaceOptions): Replacement {
   const { grace, kill } = checkOptions(replace, ["grace", "kill"]);
   if (grace === undefined) throw new TypeError("Replace.grace must be a number of ms: got undefined");
-  return { grace: checkTimeout(grace), kill: checkBoolean("Replace.kill", kill, false) };
+  return { grace: checkTimeout(grace, "Replace.grace"), kill: checkBoolean("Replace.kill", kill, false) };
 }
 
 /** Signals the holder `id`, if it is that still; `false`: it is not. Throws where it must not, or cannot. */
@@ -66,14 +66,14 @@ export async function takeOver(candidate: Candidate, { grace, kill }: Replacemen
       throw error;
     }
   };
+  using witness = candidate.join(); // while it is attached, the file stays, and no id is drawn twice
   const id = candidate.holderId();
-  candidate.join((attachment) => void takeovers().qshm_ask_to_leave(attachment.handle("replace"), id));
+  if (witness !== undefined) takeovers().qshm_ask_to_leave(witness.handle("replace"), id);
   let elected = await attempt(grace);
   for (const signal of kill ? [END, KILL] : []) {
-    if (!(elected instanceof AlreadyRunningError) || id === 0) break;
-    let isSent = false;
-    candidate.join((attachment) => isSent = signalHolder(attachment, id, signal));
-    elected = await attempt(signal === KILL ? DYING : isSent ? grace : 0);
+    if (!(elected instanceof AlreadyRunningError) || witness === undefined || id === 0) break;
+    const isSent = signalHolder(witness, id, signal);
+    elected = await attempt(!isSent ? 0 : signal === KILL ? DYING : grace);
   }
   if (elected instanceof AlreadyRunningError && wait.timeout > 0) elected = await attempt(wait.timeout);
   if (elected instanceof AlreadyRunningError) throw elected;

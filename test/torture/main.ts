@@ -14,6 +14,7 @@ import { changesTorture } from "./changes.ts";
 import { guardTorture } from "./guard.ts";
 import { lifetimeTorture } from "./lifetime.ts";
 import { killOwners } from "./lock.ts";
+import { messageTorture } from "./messages.ts";
 import { semaphoreTorture } from "./semaphore.ts";
 import { valueTorture } from "./value.ts";
 
@@ -32,8 +33,15 @@ interface Found {
 
 type Part = (run: Run) => Promise<Found>;
 
-/** Changes for each kill that the other parts do. */
+/** Changes, and requests, for each kill that the other parts do. */
 const CHANGES_PER_KILL = 300;
+const REQUESTS_PER_KILL = 10;
+
+/** A guard's file stays until its next holder was told of the crash. */
+async function tidyGuard(run: Run): Promise<void> {
+  await using peer = await Peer.start(RUNTIMES[0]!, run);
+  await peer.run(({ SingleInstance }) => SingleInstance.tryAcquire("torture")?.release());
+}
 
 const PARTS: Readonly<Record<string, Part>> = {
   async lifetime(run) {
@@ -52,11 +60,16 @@ const PARTS: Readonly<Record<string, Part>> = {
 
   async guard(run) {
     const { violations, killed, kills, holders, recovered, looks } = await guardTorture(run);
-    await using peer = await Peer.start(RUNTIMES[0]!, run);
-    await peer.run(({ SingleInstance }) => SingleInstance.tryAcquire("torture")?.release());
+    await tidyGuard(run);
     const summary = `killed ${JSON.stringify(killed)}, namely ${JSON.stringify(kills)}; ${holders} held it, ` +
       `${recovered} after a crash; seen ${JSON.stringify(looks)}`;
     return { violations, summary };
+  },
+
+  async messages(run) {
+    const { violations, outcomes, holders, killed } = await messageTorture({ ...run, requests: run.kills * REQUESTS_PER_KILL });
+    await tidyGuard(run);
+    return { violations, summary: `${JSON.stringify(outcomes)}; ${holders} held it; killed ${JSON.stringify(killed)}` };
   },
 
   /** Nobody is killed here: a wake-up that is lost leaves the reader asleep, and rejects. */

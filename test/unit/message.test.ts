@@ -172,6 +172,7 @@ describe("encodeFailure()", () => {
       [Symbol("x"), "Symbol(x)"],
       [{ toString: () => "mine" }, "mine"],
       [["a", "b"], "a,b"],
+      [Object.create(null), "what was thrown cannot be turned into text"],
     ];
     for (const [value, message] of cases) {
       expect(decodeFailure(encodeFailure(value))).toEqual({ name: "Error", message });

@@ -395,6 +395,7 @@ export const guard: Suite = {
           [{ maxMessageSize: 0.5 }, RangeError, /^MaxMessageSize must/],
           [{ maxMessageSize: Infinity }, RangeError, /^MaxMessageSize must/],
           [{ maxMessageSize: "1" }, TypeError, /^MaxMessageSize must be a number: got string$/],
+          [{ maxMessageSize: null }, TypeError, /^MaxMessageSize must be a number: got null$/],
         ];
         const place: typeof wait = [
           [{ directory: 1 }, TypeError, /^Directory must be a string: got number$/],

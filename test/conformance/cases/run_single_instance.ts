@@ -372,7 +372,7 @@ export const runSingle: Suite = {
       },
     },
     {
-      name: "a first that keeps refusing is one that takes no requests: AlreadyRunningError, and main does not run",
+      name: "a first that keeps refusing is one that takes no requests: AlreadyRunningError, or TimeoutError before",
       async run() {
         const name = freshKey();
         const gate = Promise.withResolvers<void>();
@@ -382,6 +382,9 @@ export const runSingle: Suite = {
         const sending = watch(running.send(1));
         await setTimeout(5);
         const disposed = guard[Symbol.asyncDispose]();
+        const late = await rejectionOf(runSingleInstance(name, { main: never, onRequest: silent, timeout: 20 }));
+        assertDomException(late, "TimeoutError");
+        assert.equal((late as { delivered?: string }).delivered, "no");
         const error = await rejectionOf(runSingleInstance(name, { main: never, onRequest: silent }));
         assert.ok(error instanceof AlreadyRunningError, `${error}`);
         gate.resolve();
