@@ -48,7 +48,7 @@ const TOO_SMALL = 2;
 let functions: Group<"serving"> | undefined;
 
 /** The holder's entry points for messages. */
-export function serving(): Group<"serving"> {
+export function serverFunctions(): Group<"serving"> {
   return functions ??= native("serving");
 }
 
@@ -109,7 +109,7 @@ export class Server {
   #next(): Taken | undefined {
     const handle = this.#attachment.handle("serve");
     for (const [number, controller] of this.#running) {
-      if (controller.signal.aborted || serving().qshm_is_awaited(handle, number) === 1) continue;
+      if (controller.signal.aborted || serverFunctions().qshm_is_awaited(handle, number) === 1) continue;
       controller.abort(new DOMException("The sender has died or given up", "AbortError"));
     }
     return this.#running.size < MOST_HANDLERS ? this.#take(handle) : undefined;
@@ -120,7 +120,7 @@ export class Server {
     const fields = new DataView(header.buffer);
     let bytes = new Uint8Array(4096);
     for (;;) {
-      const result = serving().qshm_take(handle, bytes, bytes.length, header);
+      const result = serverFunctions().qshm_take(handle, bytes, bytes.length, header);
       const size = fields.getFloat64(REQUEST.size, true);
       if (result === TAKEN) {
         const number = fields.getUint32(REQUEST.number, true);
@@ -155,7 +155,7 @@ export class Server {
     this.#running.delete(number);
     if (this.#attachment.isAttached) {
       // Whatever comes of it: the sender is told, or has gone.
-      serving().qshm_answer(this.#attachment.handle("serve"), number, failed ? 1 : 0, reply, reply.length, outcome);
+      serverFunctions().qshm_answer(this.#attachment.handle("serve"), number, failed ? 1 : 0, reply, reply.length, outcome);
     }
     if (this.#running.size === 0) this.#drained?.resolve();
   }
@@ -170,7 +170,7 @@ export class Server {
       get from(): ProcessInfo {
         if (from === undefined) {
           const process = new Uint8Array(PROCESS_SIZE);
-          serving().qshm_requester(attachment.handle("look at the sender of"), sender, pid, process);
+          serverFunctions().qshm_requester(attachment.handle("look at the sender of"), sender, pid, process);
           from = readProcess(process);
         }
         return from;

@@ -17,7 +17,7 @@ import { checkArgs, encodeInfo, findHolder, guards } from "./info.ts";
 import { ENVELOPE } from "./message.ts";
 import type { Payload } from "./payload.ts";
 import { type RunningInstance, runningInstance } from "./running_instance.ts";
-import { type RequestHandler, Server, serving } from "./serving.ts";
+import { type RequestHandler, Server, serverFunctions } from "./serving.ts";
 import { checkReplacement, type ReplaceOptions, takeOver, takeovers } from "./takeover.ts";
 
 /** How to hold a guard. */
@@ -327,7 +327,7 @@ export class SingleInstance implements Disposable, AsyncDisposable {
   /** Refuses further requests, waits for the handlers that run, and releases it. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#attachment.isAttached && this.#server !== undefined) {
-      serving().qshm_refuse_messages(this.#attachment.handle("release"));
+      serverFunctions().qshm_refuse_messages(this.#attachment.handle("release"));
       await this.#server.drain();
     }
     this.release();

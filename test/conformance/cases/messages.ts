@@ -272,7 +272,7 @@ export const messages: Suite = {
     {
       name: "text arrives as it is, there and back: 0 B, 1 B, 64 KiB, 1 MiB, 16 MiB",
       async run() {
-        using pair = await connected(({ data }) => ({ data: data! }));
+        using pair = await connected(({ data }) => ({ data: data! }), { maxMessageSize: 17 << 20 });
         for (const size of SIZES) {
           const text = "0123456789 abcdefghijklmnopqrstuvwxyz|".repeat(Math.ceil(size / 38)).slice(0, size);
           const { data } = await pair.running.send([text], WATCHDOG);
