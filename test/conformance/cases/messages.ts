@@ -1007,6 +1007,30 @@ export const messages: Suite = {
       },
     },
     {
+      name: "beside one that waits, a connection reaches the holder of a new file, when the old one was removed from outside",
+      needs: "system",
+      async run() {
+        const name = freshKey();
+        const begun = Promise.withResolvers<void>();
+        const end = Promise.withResolvers<{ data: string }>();
+        using first = SingleInstance.tryAcquire(name)!;
+        first.serve(() => {
+          begun.resolve();
+          return end.promise;
+        });
+        using running = await SingleInstance.connect(name);
+        const waiting = running.send("old", WATCHDOG);
+        await begun.promise;
+        unlinkSync(`${directory()}/i-${name}`);
+        using second = SingleInstance.tryAcquire(name)!;
+        second.serve(() => ({ data: "of the new one" }));
+        assert.deepEqual(await running.send("new", WATCHDOG), { data: "of the new one" });
+        end.resolve({ data: "of the old one" });
+        assert.deepEqual(await waiting, { data: "of the old one" });
+        assert.deepEqual(await running.send("newer", WATCHDOG), { data: "of the new one" });
+      },
+    },
+    {
       name: "a thousand messages at once are all answered, each by its own reply",
       async run() {
         using pair = await connected(({ data }) => ({ data: [data as Json] }));

@@ -7,10 +7,9 @@
 
 import { readSync, writeSync } from "node:fs";
 import { SharedMemory } from "../../../mod.ts";
-import { type Way, WAYS } from "./ways.ts";
+import { end, type Way } from "./ways.ts";
 
 const way = process.argv[2] as Way;
-const deno = (globalThis as { Deno?: { exit(code: number): never } }).Deno;
 
 // Not `using`: that would detach.
 SharedMemory.create("attached", 64);
@@ -25,28 +24,4 @@ const wait = async (): Promise<void> => {
 };
 
 await wait();
-switch (way) {
-  case "normal end":
-    break;
-  case "process.exit()":
-    process.exit(0);
-    break;
-  case "Deno.exit()":
-    deno!.exit(0);
-    break;
-  case "uncaught error":
-    throw new Error("on purpose");
-  case "uncaught error in a timer":
-    setTimeout(() => {
-      throw new Error("on purpose");
-    }, 0);
-    break;
-  case "unhandled rejection":
-    void Promise.reject(new Error("on purpose"));
-    break;
-  default: {
-    // The signal comes from outside; a timer keeps the process alive for it.
-    if (!(way in WAYS)) throw new Error(`Unknown way: ${way}`);
-    setInterval(() => {}, 1000);
-  }
-}
+end(way);

@@ -18,3 +18,32 @@ export const WAYS = {
 >;
 
 export type Way = keyof typeof WAYS;
+
+const deno = (globalThis as { Deno?: { exit(code: number): never } }).Deno;
+
+/** Ends this process so; for a signal, which comes from outside, it stays alive. */
+export function end(way: Way): void {
+  switch (way) {
+    case "normal end":
+      break;
+    case "process.exit()":
+      process.exit(0);
+      break;
+    case "Deno.exit()":
+      deno!.exit(0);
+      break;
+    case "uncaught error":
+      throw new Error("on purpose");
+    case "uncaught error in a timer":
+      setTimeout(() => {
+        throw new Error("on purpose");
+      }, 0);
+      break;
+    case "unhandled rejection":
+      void Promise.reject(new Error("on purpose"));
+      break;
+    default:
+      if (!(way in WAYS)) throw new Error(`Unknown way: ${way}`);
+      setInterval(() => {}, 1000);
+  }
+}
