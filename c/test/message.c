@@ -993,6 +993,24 @@ CASE(message_is_answered_before_a_death)
 }
 
 /* Released in order, with a message in each state; the steps of the sender that sees it. */
+/* Also when that one never looks at a message: no sender may wait for it. */
+CASE(message_of_a_dead_holder_is_lost_at_the_next_election)
+{
+    uint32_t sender = join();
+    struct scene *scene = scene_make(0);
+    pid_t pid = lead(take_then_answer, scene);
+    int32_t number = send_text(sender, "question");
+    gate_open(&scene->go);
+    gate_pass(&scene->ready);
+    kill_and_wait(pid);
+    uint32_t next = hold();
+    EQ(qshm_sent(sender, number), QSHM_SENT_LOST);
+    leave(next);
+    leave(sender);
+    EQ(count_files(), 0);
+    scene_end(scene);
+}
+
 static void look_beside_a_release(void *argument)
 {
     struct scene *scene = argument;

@@ -1,4 +1,7 @@
-/** Runs every suite in every runtime, and in Deno with every permission denied but the library's. */
+/**
+ * Runs every suite in every runtime, and in Deno with every permission denied but the library's. With QSHM_CASE only that
+ * case of each suite.
+ */
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -9,6 +12,7 @@ import { suites } from "./suites.ts";
 
 const run = promisify(execFile);
 const HOST = new URL("./host.ts", import.meta.url).pathname;
+const ONLY = process.env.QSHM_CASE === undefined ? [] : [process.env.QSHM_CASE];
 
 interface Host {
   readonly name: string;
@@ -19,10 +23,10 @@ interface Host {
 const hosts: Host[] = RUNTIMES.map((name) => ({
   name,
   sandbox: false,
-  command: (suite) => commandOf(name, HOST, ["all", suite]),
+  command: (suite) => commandOf(name, HOST, ["all", suite, ...ONLY]),
 }));
 if (RUNTIMES.includes("deno")) {
-  hosts.push({ name: "deno, all denied", sandbox: true, command: (suite) => sandboxedDeno(HOST, ["sandbox", suite]) });
+  hosts.push({ name: "deno, all denied", sandbox: true, command: (suite) => sandboxedDeno(HOST, ["sandbox", suite, ...ONLY]) });
 }
 
 async function runSuite(host: Host, suite: string): Promise<{ errors: Map<string, string | null>; leftovers: string[] }> {

@@ -1,9 +1,12 @@
-/** Runs the suites named on the command line, or all, in whatever runtime this is; one JSON line a case. */
+/**
+ * Runs cases in whatever runtime this is; one JSON line a case. Arguments: "all", or "sandbox" for those that need no
+ * permission; a suite (default: all); a case of it (default: all).
+ */
 
 import type { Case } from "./case.ts";
 import { suites } from "./suites.ts";
 
-const [permissions, ...names] = process.argv.slice(2);
+const [permissions, chosenSuite, chosenCase] = process.argv.slice(2);
 
 async function outcome({ run }: Case): Promise<string | null> {
   try {
@@ -14,8 +17,8 @@ async function outcome({ run }: Case): Promise<string | null> {
   }
 }
 
-for (const { name: suite, cases } of suites.filter(({ name }) => names.length === 0 || names.includes(name))) {
-  for (const testCase of cases) {
+for (const { name: suite, cases } of suites.filter(({ name }) => chosenSuite === undefined || name === chosenSuite)) {
+  for (const testCase of cases.filter(({ name }) => chosenCase === undefined || name === chosenCase)) {
     if (permissions === "sandbox" && testCase.needs !== undefined) continue;
     console.log(JSON.stringify({ suite, name: testCase.name, error: await outcome(testCase) }));
   }

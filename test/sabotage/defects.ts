@@ -511,7 +511,7 @@ const MESSAGES: Defect[] = [
     a->largest_message = largest;`,
     replace: `    discard_unwanted(a);
     a->largest_message = largest;`,
-    test: { c: "message_holder_is_killed_anywhere" },
+    test: { c: "message_of_a_dead_holder_is_lost_at_the_next_election" },
   },
   {
     name: "entry-used-again-early",
