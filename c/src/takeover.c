@@ -99,7 +99,8 @@ static int signal_holder(struct qshm__attachment *a, uint32_t expected, int sign
     uint32_t uid;
     int fd = qshm__os_open_process(pid, &uid);
     if (fd < 0) {
-        return fd == -ESRCH ? left_behind(a, holder, pid, failure) : qshm__fail_call(failure, "pidfd_open", fd);
+        bool is_none = fd == -ESRCH || fd == -EINVAL; /* the number of no process, but perhaps of a thread */
+        return is_none ? left_behind(a, holder, pid, failure) : qshm__fail_call(failure, "pidfd_open", fd);
     }
     QSHM_POINT("pid opened");
     int r = uid == qshm__os_uid() ? prove(a, info, holder, pid, failure)

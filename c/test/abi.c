@@ -81,7 +81,8 @@ CASE(abi_undefined_symbols)
     runner_note("%d undefined symbols", undefined);
 }
 
-static char exported[64][64];
+enum { MOST_EXPORTS = 128 };
+static char exported[MOST_EXPORTS][64];
 static int exports;
 
 static void note_export(char *line)
@@ -90,6 +91,7 @@ static void note_export(char *line)
     char type = name == NULL ? '?' : name[-1];
     if (type == 'T') {
         name[strcspn(name, "@")] = '\0';
+        LT(exports, MOST_EXPORTS);
         snprintf(exported[exports++], sizeof *exported, "%.60s", name + 1);
     } else if (type != 'A') { /* the version's own name */
         runner_fail(__FILE__, __LINE__, "exported: %s", line);

@@ -154,10 +154,10 @@ static void hold_as_a_wrapper(void *argument)
     pid_t child = fork();
     GE(child, 0);
     if (child == 0) {
+        *innocent->child = getpid();
         wait_until_done(innocent);
         _exit(0);
     }
-    *innocent->child = child;
     gate_pass(&innocent->go);
 }
 

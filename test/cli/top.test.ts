@@ -333,7 +333,7 @@ describe.each(RUNTIMES)("qshm top in %s, on a terminal", (runtime) => {
     const tty = readlinkSync(`/proc/${topPid(terminal)}/fd/0`);
     execFileSync("stty", ["-F", tty, "rows", "10", "cols", "30"]);
     // Rows and columns come one after the other.
-    const [frame] = await terminal.shows(/\x1b\[H\x1b\[K\S+ \S+  30 segme…[^]*… and 23 more/);
+    const [frame] = await terminal.shows(/\x1b\[H\x1b\[K\S+ \S+  30 segme…[^]*?… and 23 more/);
     for (const line of frame.replaceAll(/\x1b\[[KH]/g, "").split(/\r+\n/)) expect(width(line), line).toBeLessThanOrEqual(30);
     terminal.type("q");
     await terminal.shows(LEAVE);

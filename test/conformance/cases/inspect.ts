@@ -49,6 +49,7 @@ export const inspection: Suite = {
         const info = inspect("memory", memory.key)!;
         assert.deepEqual(Object.keys(info).sort(), [
           "attached",
+          "instance",
           "key",
           "kind",
           "lockOwner",
