@@ -54,7 +54,7 @@ describe.each(RUNTIMES)("qshm remove in %s", (runtime) => {
     makePersistent(directory.path, "kept");
     makeForeign(directory.path, "foreign");
     makeFuture(directory.path, "future");
-    symlinkSync("/etc/passwd", `${directory.path}/m-link`);
+    symlinkSync("/proc/version", `${directory.path}/m-link`);
     const run = (...args: string[]) => qshm(runtime, ["remove", "--dead", ...args, `--directory=${directory.path}`]);
     expect(await run()).toMatchObject({
       code: 0,
@@ -112,7 +112,7 @@ describe("qshm remove", () => {
 
   it("does not touch what a link leads to", async () => {
     using directory = testDirectory();
-    symlinkSync("/etc/passwd", `${directory.path}/m-link`);
+    symlinkSync("/proc/version", `${directory.path}/m-link`);
     const result = await qshm("bun", ["remove", "memory:link", "--force", `--directory=${directory.path}`]);
     expect(result).toMatchObject({ code: 77, stdout: "" });
     expect(result.stderr).toMatch(/^qshm: .*is a symbolic link.*\n$/);

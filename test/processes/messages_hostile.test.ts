@@ -98,7 +98,7 @@ class Hostile {
           return poke(path, random.below(64), this.#bytes(16));
         case 4:
           rmSync(path);
-          if (random.below(2) === 0) return symlinkSync("/etc/passwd", path);
+          if (random.below(2) === 0) return symlinkSync(`${this.#directory}/nothing`, path);
           return writeFileSync(path, this.#bytes(100), { mode: 0o600 });
         case 5:
           return linkSync(path, `${this.#directory}/spoilt`);

@@ -321,7 +321,7 @@ export const inspection: Suite = {
         using directory = testDirectory();
         const place = { directory: directory.path };
         using good = SharedMemory.create("good", 1, place);
-        symlinkSync("/etc/passwd", `${directory.path}/m-link`);
+        symlinkSync("/proc/version", `${directory.path}/m-link`);
         symlinkSync("/nonexistent", `${directory.path}/m-nowhere`);
         mkdirSync(`${directory.path}/m-directory`);
         writeFileSync(Buffer.concat([Buffer.from(`${directory.path}/m-`), Buffer.of(0xff)]), "");

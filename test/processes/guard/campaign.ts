@@ -113,10 +113,11 @@ export class Campaign implements AsyncDisposable {
 
   /** The names of the steps as a new process takes them: one that is killed cannot tell. */
   async #countSteps(scene: Scene): Promise<string[]> {
-    const { victim, witness, name } = await this.set(scene);
+    const { victim, witness, name, waiting } = await this.set(scene);
     const { steps } = await performIn(victim, name, scene.act, 0, "count");
     await releaseIn(victim);
     await victim.kill();
+    await waiting; // it gets it now, at the latest
     await releaseIn(witness);
     await this.expectClean(witness, name, "count");
     return steps;
