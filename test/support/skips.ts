@@ -1,6 +1,6 @@
 /**
  * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
- * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`) whose absence is a failure instead.
+ * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `qt5`, `qt6`) whose absence is a failure instead.
  */
 
 import { spawnSync } from "node:child_process";
@@ -13,12 +13,19 @@ function unless(present: boolean, part: string, reason: string): string | undefi
   return reason;
 }
 
+function knowsPackage(name: string): boolean {
+  return spawnSync("pkg-config", ["--exists", name]).status === 0;
+}
+
 /** The reason, or `undefined` where the part is there and the test runs. */
 export const SKIPS = {
   /** Other users, foreign owners, and mounts of their own. */
   root: unless(process.getuid?.() === 0, "root", "only root can act as several users and mount file systems"),
   /** The C program that takes part as a fourth process. */
   cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
+  /** C++ programs of a Qt of this version. */
+  qt5: unless(knowsPackage("Qt5Core"), "qt5", "Qt 5 is not installed (qtbase5-dev)"),
+  qt6: unless(knowsPackage("Qt6Core"), "qt6", "Qt 6 is not installed (qt6-base-dev)"),
 } as const;
 
 /** Passes a reason on that a C case or make gives, unless the part that it speaks of is required. */
