@@ -412,4 +412,53 @@ QSHM_API int32_t qshm_holders(double device, void *holders, uint32_t capacity);
 QSHM_API int32_t qshm_remove(const void *name, uint32_t name_size, const void *directory, uint32_t directory_size,
                              uint32_t force, void *outcome);
 
+/* --- Qt's System V objects ---------------------------------------------------------------------------------------- */
+
+/* The path of the file behind a legacy key (UTF-8) of QSharedMemory, or of QSystemSemaphore: returns its length; it is copied
+ * if `capacity` suffices. KEY: it is empty. */
+QSHM_API int32_t qshm_qt_key_file(uint32_t semaphore, const void *key, uint32_t size, void *path, uint32_t capacity);
+/* An object for the segment of one file, whose lock is that of another; `project` is Qt's 'Q', from 1 to 255. Touches
+ * nothing. Returns a handle, for these functions only. */
+QSHM_API int32_t qshm_qt_memory(const void *file, uint32_t file_size, const void *lock_file, uint32_t lock_file_size,
+                                uint32_t project);
+/* Each of these takes the lock, for which it blocks up to `timeout_ms` (HUGE_VAL: no limit); 1 = done, 0 = time was up. They
+ * give the lock back even if it was held before, as Qt does.
+ * create: ALREADY_EXISTS, which it finds out without the lock; RECOVERED: a crash had left one behind, which was removed.
+ * attach: NOT_FOUND; RECOVERED: nobody was attached, a crash left it behind. The outcome's `size` is the segment's.
+ * detach: the last one out removes segment, lock and files. Where qshm_qt_payload was called, the range is inert memory from
+ * then on until qshm_qt_unmap, which has to be called before the next create or attach. */
+QSHM_API int32_t qshm_qt_create(uint32_t handle, double size, uint32_t read_only, double timeout_ms, void *outcome);
+QSHM_API int32_t qshm_qt_attach(uint32_t handle, uint32_t read_only, double timeout_ms, void *outcome);
+QSHM_API int32_t qshm_qt_detach(uint32_t handle, double timeout_ms, void *outcome);
+QSHM_API int32_t qshm_qt_unmap(uint32_t handle, uint32_t keep);
+/* The segment's address; NULL if it is attached read-only. */
+QSHM_API void *qshm_qt_payload(uint32_t handle);
+/* Copies out of, or into, the segment. The range must lie inside. */
+QSHM_API int32_t qshm_qt_read(uint32_t handle, double offset, void *target, double size);
+QSHM_API int32_t qshm_qt_write(uint32_t handle, double offset, const void *bytes, double size);
+/* Does the segment's beginning differ from `last`? Then 1, and `last` is what it is now. */
+QSHM_API int32_t qshm_qt_compare(uint32_t handle, void *last, double size);
+/* 1 = it is held, also if it was before; 0 = time is up. DEADLOCK if another object of the calling thread has it. */
+QSHM_API int32_t qshm_qt_lock(double handle, double timeout_ms);
+/* 1; 0 if it was not held. */
+QSHM_API int32_t qshm_qt_unlock(double handle);
+/* Takes the lock from whoever has it: 1 and the process (u32; 0 = unknown), or 0 if it is free. */
+QSHM_API int32_t qshm_qt_force_unlock(uint32_t handle, void *pid);
+/* Removes segment, lock and files of an object's key: 1; NOT_FOUND; 0 if the lock was not to be had. IN_USE if another process is
+ * attached, unless `force`. */
+QSHM_API int32_t qshm_qt_remove(uint32_t handle, uint32_t force, double timeout_ms, void *outcome);
+
+/* A semaphore: opened, or made with a value of `initial`; `create` sets the value of one that exists, too. Returns a handle. */
+QSHM_API int32_t qshm_qt_semaphore(const void *file, uint32_t file_size, uint32_t project, double initial, uint32_t create,
+                                   void *outcome);
+/* 1 = acquired, 0 = time is up. The kernel takes both back at the end of the process. */
+QSHM_API int32_t qshm_qt_acquire(double handle, double timeout_ms);
+QSHM_API int32_t qshm_qt_release(double handle, double count);
+QSHM_API int32_t qshm_qt_value(double handle);
+
+/* Ends an object of either kind: detaches, waiting for the lock for a second at most; removes a semaphore that it made. 1: there
+ * was a view, whose range is inert memory until qshm_qt_free, which gives it back or keeps it mapped for good. */
+QSHM_API int32_t qshm_qt_close(uint32_t handle);
+QSHM_API int32_t qshm_qt_free(uint32_t handle, uint32_t keep);
+
 #endif

@@ -150,6 +150,12 @@ void qshm__handle_free(struct qshm__attachment *attachment)
     unlock_table();
 }
 
+uint32_t qshm__handle_process(void)
+{
+    check_process();
+    return owner_pid;
+}
+
 struct qshm__attachment *qshm__handle_find(uint32_t handle)
 {
     check_process();

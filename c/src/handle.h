@@ -63,6 +63,8 @@ struct qshm__attachment *qshm__handle_reserve(void);
 uint32_t qshm__handle_publish(struct qshm__attachment *attachment);
 /* Gives a reserved or published attachment back. */
 void qshm__handle_free(struct qshm__attachment *attachment);
+/* This process's number, at the price of a load; notices a fork. */
+uint32_t qshm__handle_process(void);
 /* The attachment of a handle, also one that is detached and only keeps a view's range mapped; or NULL. */
 struct qshm__attachment *qshm__handle_find(uint32_t handle);
 /* The attachment of a handle, or NULL if it is detached. */

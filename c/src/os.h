@@ -114,6 +114,47 @@ int qshm__os_ring(int fd, uint32_t kind);
 /* Is it a bell of this user's to which nobody listens? */
 bool qshm__os_is_deserted_bell(int directory, const char *name);
 
+/* --- System V objects, and the key files behind them -------------------------------------------------------------- */
+
+/* Makes a key file (mode 0640 less the umask, as Qt does): 1, or 0 if there is one. */
+int qshm__os_make_key_file(const char *path);
+int qshm__os_unlink_path(const char *path);
+/* A path with its links resolved; returns its length, 0 if it leads nowhere or does not fit. */
+uint32_t qshm__os_real_path(const char *path, char *out, size_t capacity);
+
+struct qshm__sysv_stat {
+    uint64_t size, attached;   /* of a segment */
+    int64_t changed, operated; /* seconds: made or set; changed by an operation (0: never). Of a semaphore */
+    uint32_t mode, creator;    /* uid */
+    bool removed;              /* of a segment: it only waits for its last user */
+};
+/* 0 and the id. `size` 0: only one that exists (-ENOENT); else one that did not (-EEXIST), mode 0600. */
+int qshm__os_segment_get(int32_t key, uint64_t size, int *id);
+int qshm__os_segment_stat(int id, struct qshm__sysv_stat *out);
+int qshm__os_segment_remove(int id);
+/* Not inherited by a forked child. */
+int qshm__os_segment_attach(int id, bool read_only, uint64_t size, void **out);
+int qshm__os_segment_detach(void *address);
+
+/* One step of an operation: adds `change`, or with 0 waits until the semaphore is 0. */
+struct qshm__semaphore_step {
+    int16_t change;
+    bool undo; /* the kernel takes it back at the end of the process */
+    bool now;  /* -EAGAIN instead of waiting */
+};
+/* A set of one semaphore, mode 0600: 0 and the id. `make`: only one that did not exist. */
+int qshm__os_semaphore_get(int32_t key, bool make, int *id);
+/* All steps, or none, at once; waits at most `ms` (-EAGAIN). Not made again after a signal: -EINTR. */
+int qshm__os_semaphore_change(int id, const struct qshm__semaphore_step *steps, uint32_t count, double ms);
+int qshm__os_semaphore_value(int id);
+/* Takes back nothing any more of what processes would undo. */
+int qshm__os_semaphore_set(int id, int value);
+/* The process that changed it last; 0 if that cannot be seen from here. */
+int qshm__os_semaphore_changer(int id);
+int qshm__os_semaphore_stat(int id, struct qshm__sysv_stat *out);
+int qshm__os_semaphore_remove(int id);
+int64_t qshm__os_seconds(void); /* of the clock that those count by */
+
 /* --- time, sleeping, processes ------------------------------------------------------------------------------------ */
 
 double qshm__os_now(void); /* monotonic, ms */
