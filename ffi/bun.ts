@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { nextTurn, process, SOCKET, startNodeTimer } from "./process.ts";
+import { nextTurn, onNodeEnd, process, SOCKET, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface BunFfi {
@@ -113,6 +113,8 @@ export const bun: Adapter = {
   onExit(hook: () => void): void {
     process().on("exit", hook);
   },
+
+  onEnd: onNodeEnd,
 
   permissionAdvice(): undefined {},
 };

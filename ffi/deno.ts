@@ -5,8 +5,9 @@
  * @module
  */
 
+import { onDenoEnd } from "./deno_end.ts";
 import type { Adapter, Address, Functions, Table, Timer } from "./native.ts";
-import { FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
+import { ENDING_SIGNALS, FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface DenoRuntime {
@@ -104,6 +105,8 @@ export const deno: Adapter = {
     // Not told of process.exit() and uncaught errors: there the library's destructor does it.
     globalThis.addEventListener("unload", hook);
   },
+
+  onEnd: (hook) => onDenoEnd(ENDING_SIGNALS, hook),
 
   permissionAdvice(error: unknown, path?: string): string | undefined {
     const { NotCapable, PermissionDenied } = runtime().errors;

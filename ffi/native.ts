@@ -74,6 +74,11 @@ export interface Adapter {
   /** Calls `hook` at the end of the process, as far as the runtime tells of it. */
   onExit(hook: () => void): void;
   /**
+   * Calls `hook` when the process is about to end, before what {@linkcode Adapter.onExit} was given: by itself, by `exit()`, by an
+   * uncaught error, or by SIGINT, SIGTERM or SIGHUP, which then take their course. It may be called more than once.
+   */
+  onEnd(hook: () => void): void;
+  /**
    * What the user can do, if the runtime refused for want of permission: to load `path`, or, without one, to view
    * memory.
    */

@@ -6,7 +6,7 @@
 
 import { finishCompiling } from "./node_compiler.ts";
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { FIFO, listenByNet, type Net, nextTurn, process, startNodeTimer } from "./process.ts";
+import { FIFO, listenByNet, type Net, nextTurn, onNodeEnd, process, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface NodeFfi {
@@ -92,6 +92,8 @@ export const node: Adapter = {
       finishCompiling();
     });
   },
+
+  onEnd: onNodeEnd,
 
   permissionAdvice(error: unknown): string | undefined {
     return (error as { code?: unknown } | undefined)?.code === "ERR_ACCESS_DENIED"

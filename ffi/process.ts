@@ -16,7 +16,12 @@ export interface Process {
   exit(code: number): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   emitWarning: (...warning: unknown[]) => void;
+  readonly pid: number;
   on(event: "exit", listener: () => void): void;
+  prependListener(event: string, listener: () => void): void;
+  removeListener(event: string, listener: () => void): void;
+  listenerCount(event: string): number;
+  kill(pid: number, signal: string): void;
   /** Synchronous; `undefined` for what the runtime does not have. Absent in old versions of Node. */
   getBuiltinModule?(name: string): unknown;
 }
@@ -24,6 +29,25 @@ export interface Process {
 /** The running process. */
 export function process(): Process {
   return (globalThis as unknown as { process: Process }).process;
+}
+
+/** Signals by which people and systems end programs. */
+export const ENDING_SIGNALS: readonly string[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** See `Adapter.onEnd`. */
+export function onNodeEnd(hook: () => void): void {
+  const current = process();
+  current.prependListener("exit", hook);
+  for (const signal of ENDING_SIGNALS) {
+    const listener = (): void => {
+      // Where the program has listeners of its own, they decide what becomes of it.
+      if (current.listenerCount(signal) > 1) return;
+      hook();
+      current.removeListener(signal, listener);
+      current.kill(current.pid, signal);
+    };
+    current.prependListener(signal, listener);
+  }
 }
 
 /** `enum qshm_bell` */

@@ -9,12 +9,13 @@
  */
 
 import { native, runtime } from "../ffi/load.ts";
-import type { Address, Group } from "../ffi/native.ts";
+import type { Group } from "../ffi/native.ts";
 import { Bell } from "./bell.ts";
-import { errorOf, PermissionDeniedError, withLibrary } from "./errors.ts";
+import { errorOf, withLibrary } from "./errors.ts";
 import { type Kind, KIND_NOUNS, KIND_NUMBERS } from "./kind.ts";
 import { CREATED, outcome, outcomeError, outcomeFlags, outcomePath, outcomeSize, RECOVERED } from "./outcome.ts";
 import { encodeDirectory, encodeKey } from "./validate.ts";
+import { emptyViews, viewOf } from "./view.ts";
 
 let segmentFunctions: Group<"segment"> | undefined;
 let viewFunctions: Group<"view"> | undefined;
@@ -141,24 +142,9 @@ export class Attachment implements Disposable {
     if (this.#view === undefined && this.#handle !== 0) {
       const address = views().qshm_payload(this.#handle);
       if (address === null) throw this.error(-15, "map");
-      this.#view = new Uint8Array(this.#viewOf(address));
+      this.#view = viewOf(address, this.#size, this.subject, this.key);
     }
     return this.#view ?? new Uint8Array(0);
-  }
-
-  #viewOf(address: Address): ArrayBuffer {
-    try {
-      return runtime().view(address, this.#size);
-    } catch (error) {
-      const advice = runtime().permissionAdvice(error);
-      if (advice === undefined) throw error;
-      throw new PermissionDeniedError(`Cannot view ${this.subject}: ${advice}, or use read() and write()`, {
-        code: "PermissionDenied",
-        operation: "view",
-        key: this.key,
-        cause: error,
-      });
-    }
   }
 
   /** Ends the attachment; `false` if it had ended. Every view becomes empty. */
@@ -184,20 +170,7 @@ export class Attachment implements Disposable {
     this.#handle = 0;
     attached.delete(this);
     // Where it was viewed the range is inert memory from here on, so that views that escape do no harm.
-    if (how(handle) === 1) segments().qshm_unmap(handle, this.#emptyViews() ? 0 : 1);
-  }
-
-  /** Empties all views. `false`: the buffer was transferred away, and somebody may hold the range for ever. */
-  #emptyViews(): boolean {
-    const buffer = this.#view?.buffer;
-    if (buffer === undefined) return true;
-    if (buffer.detached) return false;
-    try {
-      buffer.transfer(0);
-      return true;
-    } catch {
-      return false; // a buffer that the user made undetachable, as WebAssembly does
-    }
+    if (how(handle) === 1) segments().qshm_unmap(handle, emptyViews(this.#view) ? 0 : 1);
   }
 }
 

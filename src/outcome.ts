@@ -61,6 +61,13 @@ function text(from: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(from, bytes.indexOf(0, from)));
 }
 
+/** What is known of the last call beyond its result, in a line. */
+export function outcomeDetails(): string {
+  const why = text(WHY);
+  const call = text(CALL);
+  return [...(call ? [`${call}, errno ${outcomeErrno()}: ${why}`] : why ? [why] : []), text(PATH)].join("; ");
+}
+
 /** The error that the last call ended in. */
 export function outcomeError(result: number, operation: string, kind: Kind, key: string): Error {
   return errorOf({

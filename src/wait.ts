@@ -49,16 +49,17 @@ export function checkSyncWait(options: SyncWaitOptions | undefined): number {
   return checkTimeout(checkOptions(options, ["timeout"]).timeout);
 }
 
-/** ms between two looks of {@linkcode poll}, on average. */
+/** ms between two looks of {@linkcode poll}, on average, unless said otherwise. */
 const INTERVAL = 10;
 
 /**
- * Looks now, and then about every 10 ms, until `look` gives something or throws. When time is up it is called for the
+ * Looks now, and then about every `interval` ms, until `look` gives something or throws. When time is up it is called for the
  * last time, and must do one or the other. It may have `again` called, by a bell, to look before that.
  */
 export function poll<T>(
   { timeout, signal, ref }: Wait,
   look: (last: boolean, again: () => void) => T | undefined,
+  interval: number = INTERVAL,
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const deadline = performance.now() + timeout;
@@ -79,7 +80,7 @@ export function poll<T>(
       const found = look(now >= deadline, turn);
       if (found !== undefined) return settle(() => resolve(found));
       // With jitter, so that many who wait do not walk in step.
-      const pause = Math.min(INTERVAL * (0.5 + Math.random()), Math.max(deadline - now, 0));
+      const pause = Math.min(interval * (0.5 + Math.random()), Math.max(deadline - now, 0));
       timer = runtime().startTimer(turn, pause, ref);
     } catch (error) {
       settle(() => reject(error));

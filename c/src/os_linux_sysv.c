@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -50,16 +51,14 @@ int qshm__os_unlink_path(const char *path)
 
 uint32_t qshm__os_real_path(const char *path, char *out, size_t capacity)
 {
-    char *found = realpath(path, NULL);
-    size_t length = found == NULL ? 0 : strlen(found);
+    /* Into a buffer: an old version of glibc's, which a library without symbol versions gets, does not make one. */
+    char found[PATH_MAX];
+    size_t length = realpath(path, found) == NULL ? 0 : strlen(found);
     if (length >= capacity) {
         length = 0;
     }
-    if (length > 0) {
-        memcpy(out, found, length);
-    }
+    memcpy(out, found, length);
     out[length] = '\0';
-    free(found);
     return (uint32_t)length;
 }
 

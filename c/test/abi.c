@@ -51,7 +51,7 @@ CASE(abi_size)
     struct stat status;
     EQ(stat(artifact("library.so"), &status), 0);
     runner_note("%lld bytes", (long long)status.st_size);
-    LT(status.st_size, 98304);
+    LT(status.st_size, 131072);
 }
 
 static int undefined;

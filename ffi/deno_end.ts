@@ -1,0 +1,35 @@
+/**
+ * The end of a program in Deno, however it comes about. No single event tells of all of them.
+ *
+ * @module
+ */
+
+interface DenoSignals {
+  readonly pid: number;
+  addSignalListener(signal: string, listener: () => void): void;
+  removeSignalListener(signal: string, listener: () => void): void;
+  kill(pid: number, signal: string): void;
+}
+
+interface NodeProcess {
+  on(event: "exit", listener: () => void): void;
+}
+
+/** See `Adapter.onEnd`. */
+export function onDenoEnd(signals: readonly string[], hook: () => void): void {
+  const { Deno, process } = globalThis as unknown as { Deno: DenoSignals; process: NodeProcess };
+  globalThis.addEventListener("unload", hook, { capture: true }); // before what closes our objects
+  process.on("exit", hook); // process.exit()
+  for (const event of ["error", "unhandledrejection"]) {
+    globalThis.addEventListener(event, (uncaught) => uncaught.defaultPrevented || hook());
+  }
+  for (const signal of signals) {
+    const listener = (): void => {
+      hook();
+      // Whether the program itself listens cannot be seen here: if so, its listener hears this a second time.
+      Deno.removeSignalListener(signal, listener);
+      Deno.kill(Deno.pid, signal);
+    };
+    Deno.addSignalListener(signal, listener);
+  }
+}
