@@ -5,7 +5,7 @@
  * @module
  */
 
-import { onDenoEnd } from "./deno_end.ts";
+import { onDenoEnd, onDenoExit } from "./deno_end.ts";
 import type { Adapter, Address, Functions, Table, Timer } from "./native.ts";
 import { ENDING_SIGNALS, FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
 import type { Word } from "./symbols.ts";
@@ -101,11 +101,7 @@ export const deno: Adapter = {
     runtime().exit(code);
   },
 
-  onExit(hook: () => void): void {
-    // Not told of process.exit() and uncaught errors: there the library's destructor does it.
-    globalThis.addEventListener("unload", hook);
-  },
-
+  onExit: onDenoExit,
   onEnd: (hook) => onDenoEnd(ENDING_SIGNALS, hook),
 
   permissionAdvice(error: unknown, path?: string): string | undefined {

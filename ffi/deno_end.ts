@@ -15,10 +15,23 @@ interface NodeProcess {
   on(event: "exit", listener: () => void): void;
 }
 
+const hooks: (() => void)[] = [];
+
+function onUnload(hook: () => void, first: boolean): void {
+  if (hooks.length === 0) globalThis.addEventListener("unload", () => hooks.forEach((each) => each()));
+  if (first) hooks.unshift(hook);
+  else hooks.push(hook);
+}
+
+/** See `Adapter.onExit`. Not told of process.exit() and uncaught errors: there the library's destructor does it. */
+export function onDenoExit(hook: () => void): void {
+  onUnload(hook, false);
+}
+
 /** See `Adapter.onEnd`. */
 export function onDenoEnd(signals: readonly string[], hook: () => void): void {
   const { Deno, process } = globalThis as unknown as { Deno: DenoSignals; process: NodeProcess };
-  globalThis.addEventListener("unload", hook, { capture: true }); // before what closes our objects
+  onUnload(hook, true);
   process.on("exit", hook); // process.exit()
   for (const event of ["error", "unhandledrejection"]) {
     globalThis.addEventListener(event, (uncaught) => uncaught.defaultPrevented || hook());

@@ -33,7 +33,7 @@ async function runSuite(host: Host, suite: string): Promise<{ errors: Map<string
   using directory = testDirectory();
   const { command, args } = host.command(suite);
   const { stdout } = await run(command, [...args], {
-    env: { ...process.env, QSHM_DIRECTORY: directory.path },
+    env: { ...process.env, QSHM_DIRECTORY: directory.path, TMPDIR: directory.path }, // Qt's files are there, too
     maxBuffer: 1 << 26,
   });
   const lines = stdout.split("\n").filter((line) => line.startsWith('{"suite"')).map((line) => JSON.parse(line));

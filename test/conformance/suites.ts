@@ -20,6 +20,9 @@ import { lock } from "./cases/lock.ts";
 import { memorySafety } from "./cases/memory_safety.ts";
 import { messages } from "./cases/messages.ts";
 import { options } from "./cases/options.ts";
+import { qtChanges } from "./cases/qt_changes.ts";
+import { qtMemory } from "./cases/qt_memory.ts";
+import { qtSemaphore } from "./cases/qt_semaphore.ts";
 import { runSingle } from "./cases/run_single_instance.ts";
 import { semaphore } from "./cases/semaphore.ts";
 import { takeover } from "./cases/takeover.ts";
@@ -53,4 +56,7 @@ export const suites: readonly Suite[] = [
   messages,
   takeover,
   runSingle,
+  qtMemory,
+  qtChanges,
+  qtSemaphore,
 ];
