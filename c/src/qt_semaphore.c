@@ -29,6 +29,7 @@
 
 #include "../qshm.h"
 #include "fault.h"
+#include "handle.h"
 #include "os.h"
 
 enum { MOST_TRIES = 100 };             /* of opening, while others remove it again */
@@ -228,7 +229,7 @@ static bool was_set(struct qshm__qt_semaphore *s)
 
 int qshm__qt_semaphore_give_back(struct qshm__qt_semaphore *s, struct qshm__failure *failure)
 {
-    int me = (int)qshm__os_pid();
+    int me = (int)qshm__handle_process();
     /* Another object of this process may have taken it when somebody had set it: then it is free, and changed by us. */
     for (int tries = 0; tries < MOST_TRIES; tries++) {
         int changer = qshm__os_semaphore_changer(s->id);

@@ -26,6 +26,16 @@ export function compileRivals(directory: string): string {
   return program;
 }
 
+/** Compiles `rivals_qt.cpp` with Qt 6, once; gives the program's path. */
+export function compileQtRivals(directory: string): string {
+  const program = `${directory}/rivals_qt`;
+  if (existsSync(program)) return program;
+  const flags = execFileSync("pkg-config", ["--cflags", "--libs", "Qt6Core"], { encoding: "utf8" }).trim().split(/\s+/);
+  const all = ["-std=c++17", "-O2", "-fPIC", "-o", program, `${HERE}rivals_qt.cpp`, ...flags];
+  execFileSync(process.env.CXX ?? "g++", all, { stdio: ["ignore", "inherit", "inherit"] });
+  return program;
+}
+
 /** Builds the package as it is shipped; gives the path of its `mod.js`. */
 export function buildPackage(directory: string): string {
   execFileSync("npm", ["run", "--silent", "dist"], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });

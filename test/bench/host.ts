@@ -5,8 +5,10 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { type Command, commandOf } from "../support/runtimes.ts";
+import { compileQtRivals } from "./build.ts";
 import type { Plan, SubjectName } from "./row.ts";
 
 const SUBJECT_MAIN = new URL("./subject_main.ts", import.meta.url).pathname;
@@ -53,6 +55,11 @@ export class Host implements Clock {
   /** A process of `rivals.c`. */
   static inC(plan: Plan, args: readonly string[] = [], options?: HostOptions): Host {
     return new Host({ command: plan.rivals, args }, plan, options);
+  }
+
+  /** A process of `rivals_qt.cpp`. */
+  static inQt(plan: Plan): Host {
+    return new Host({ command: compileQtRivals(dirname(plan.rivals)), args: [] }, plan);
   }
 
   get pid(): number {

@@ -37,6 +37,7 @@ import { guardGroup } from "./rows/guard.ts";
 import { handOverGroup } from "./rows/hand_over.ts";
 import { lockGroup } from "./rows/lock.ts";
 import { publishGroup } from "./rows/publish.ts";
+import { qtLockGroup } from "./rows/qt_lock.ts";
 import { recoveryGroup } from "./rows/recovery.ts";
 import { requestGroup, sendersGroup } from "./rows/request.ts";
 import { roundTripOnOneGroup, roundTripOnTwoGroup } from "./rows/round_trip.ts";
@@ -64,6 +65,7 @@ const GROUPS: readonly Group[] = [
   handOverGroup,
   semaphoreOnOneGroup,
   semaphoreOnTwoGroup,
+  qtLockGroup,
   requestGroup,
   sendersGroup,
   startGroup,

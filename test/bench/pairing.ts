@@ -53,18 +53,20 @@ export function emptySamples({ subjects }: Plan): Map<SubjectName, number[]> {
 }
 
 /**
- * Measures subjects whose names begin with `js.` (in one process of the runtime) or `c.` (in one process of
- * `rivals.c`). Every round has fresh processes.
+ * Measures subjects whose names begin with `js.` (in one process of the runtime), `c.` (in one process of
+ * `rivals.c`) or `qt.` (of `rivals_qt.cpp`). Every round has fresh processes.
  */
 export async function interleave(group: string, plan: Plan): Promise<Samples> {
   const samples = emptySamples(plan);
   for (let round = 0; round < plan.rounds; round++) {
     const runtime = Host.inRuntime(group, plan);
     const c = Host.inC(plan);
+    const qt = plan.subjects.some((name) => name.startsWith("qt.")) ? Host.inQt(plan) : undefined;
+    const hostOf = (name: SubjectName): Host => name.startsWith("c.") ? c : name.startsWith("qt.") ? qt! : runtime;
     const runners: Runner[] = [];
-    for (const name of plan.subjects) runners.push(await calibrate(name, name.startsWith("c.") ? c : runtime));
+    for (const name of plan.subjects) runners.push(await calibrate(name, hostOf(name)));
     await sample(runners, plan.batches, samples);
-    await Promise.all([runtime.end(), c.end()]);
+    await Promise.all([runtime.end(), c.end(), qt?.end()]);
   }
   return samples;
 }
