@@ -42,6 +42,12 @@ function nestingOf(text: string): number {
   return deepest;
 }
 
+/** JavaScript reads a number that is too large as Infinity, Qt as an error. */
+function isFinite(value: QJson): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values<QJson>(value).every(isFinite);
+}
+
 /** `undefined`: there is nothing. Else an array or an object; what is neither is an error. */
 function readText(cursor: Cursor): QJson | undefined {
   const bytes = QBYTEARRAY.read(cursor);
@@ -50,7 +56,7 @@ function readText(cursor: Cursor): QJson | undefined {
     const text = decoder.decode(bytes);
     if (text.length > MAX_NESTING && nestingOf(text) > MAX_NESTING) throw new RangeError("Nested too deep");
     const value: QJson = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
+    if (typeof value === "object" && value !== null && (!/\d{300}|e/i.test(text) || isFinite(value))) return value;
   } catch {
     // no JSON
   }
@@ -108,7 +114,7 @@ const TYPES = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, 
 /** Any JSON value; `undefined` is one of its own in Qt. */
 export const QJSONVALUE: Codec<QJson | undefined> = {
   name: "QJsonValue",
-  zero: null,
+  zero: undefined,
   read(cursor) {
     switch (cursor.readByte()) {
       case TYPES.null: return null;

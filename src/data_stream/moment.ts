@@ -167,13 +167,27 @@ export class QDateTime {
 
 /** Only of moments that a Date can be. */
 function fromUtc(msecs: number, spec: "UTC" | "LocalTime"): QDateTime {
-  const offset = spec === "UTC" ? 0 : -new Date(msecs).getTimezoneOffset() * 60_000;
-  const { date, time } = partsOf(msecs + offset);
+  const { date, time } = partsOf(spec === "UTC" ? msecs : localOf(new Date(msecs)));
   return new QDateTime(date, time, spec);
+}
+
+/** As if its local date and time were those of UTC. Not by its offset, which in Date has no seconds. */
+function localOf(date: Date): number {
+  const local = new Date(0);
+  local.setUTCFullYear(date.getFullYear(), date.getMonth(), date.getDate());
+  return local.setUTCHours(date.getHours(), date.getMinutes(), date.getSeconds(), date.getMilliseconds());
+}
+
+/** Seconds east of UTC in a zone that is no more than that, such as `"UTC+05:30"`. */
+function fixedOffset(zone: string): number | undefined {
+  const [, sign, hours, minutes] = /^UTC([+-])(\d\d):(\d\d)$/.exec(zone) ?? [];
+  return minutes === undefined ? undefined : (sign === "-" ? -60 : 60) * (Number(hours) * 60 + Number(minutes));
 }
 
 /** Milliseconds that a zone is east of UTC at a moment. */
 function zoneOffset(zone: string, msecs: number): number {
+  const fixed = fixedOffset(zone);
+  if (fixed !== undefined) return fixed * 1000;
   const format = new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" });
   const name = format.formatToParts(msecs).find(({ type }) => type === "timeZoneName")?.value ?? "";
   const [, sign, hours, minutes, seconds = "0"] = /GMT([+-])(\d\d):(\d\d)(?::(\d\d))?/.exec(name) ?? [];
@@ -202,9 +216,8 @@ function utcOf({ date, time, spec, offset, zone }: QDateTime): number {
 const SPECS: readonly TimeSpec[] = ["LocalTime", "UTC", "OffsetFromUTC", "TimeZone"];
 const OLD_SPECS: Readonly<Record<TimeSpec, number>> = { LocalTime: -1, UTC: 2, OffsetFromUTC: 3, TimeZone: 4 };
 
-/** Qt's name for zones that are no more than an offset; what follows it is that offset, and names. */
+/** Stands before zones that are no more than an offset: their name, that offset, and names again. */
 const OFFSET_ZONE = "OffsetFromUtc";
-const OFFSET_ZONE_NAME = /^UTC([+-])(\d\d):(\d\d)$/;
 
 function readZone(cursor: Cursor): string {
   const id = QSTRING.read(cursor) ?? "";
@@ -216,12 +229,11 @@ function readZone(cursor: Cursor): string {
 }
 
 function writeZone(cursor: Cursor, zone: string): void {
-  const [, sign, hours, minutes] = OFFSET_ZONE_NAME.exec(zone) ?? [];
-  if (minutes === undefined) return QSTRING.write(cursor, zone);
-  const seconds = (Number(hours) * 60 + Number(minutes)) * 60;
+  const offset = fixedOffset(zone);
+  if (offset === undefined) return QSTRING.write(cursor, zone);
   QSTRING.write(cursor, OFFSET_ZONE);
   QSTRING.write(cursor, zone);
-  QINT32.write(cursor, sign === "-" ? -seconds : seconds);
+  QINT32.write(cursor, offset);
   QSTRING.write(cursor, zone);
   QSTRING.write(cursor, zone);
   QINT32.write(cursor, 0);

@@ -4,6 +4,7 @@ import type { Suite } from "./case.ts";
 import { bell } from "./cases/bells.ts";
 import { changes } from "./cases/changes.ts";
 import { copying } from "./cases/copying.ts";
+import { dataStream } from "./cases/data_stream.ts";
 import { dataView } from "./cases/data_view.ts";
 import { errors } from "./cases/errors.ts";
 import { forceUnlock } from "./cases/force_unlock.ts";
@@ -33,6 +34,7 @@ import { waits } from "./cases/waits.ts";
 export const suites: readonly Suite[] = [
   lifetime,
   dataView,
+  dataStream,
   copying,
   lock,
   waits,

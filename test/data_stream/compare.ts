@@ -106,13 +106,12 @@ function compareWrite(vector: Vector): void {
   expectEqual(`${what}, status`, `${stream.status()}`, "0");
 }
 
-/** Qt 5 writes maps in descending order: they are read as if they were ascending, and written so. */
+/** Qt 5 writes maps in descending order: what is read is the same, and is written in ascending order. */
 function compareDescending(vector: Vector): void {
   const stream = streamOf(vector, bytesOf(vector.hex));
-  const got = stream.read<Map<string, unknown>>(vector.type);
-  const wanted = valueOf(vector.type, vector.value) as Map<string, unknown>;
-  const byKey = (map: Map<string, unknown>) => show(new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1))));
-  expectEqual(`read ${vector.type} ${vector.hex}`, `${byKey(got)} ${stream.status()} ${stream.atEnd()}`, `${byKey(wanted)} 0 true`);
+  const got = show(stream.read(vector.type));
+  const wanted = show(valueOf(vector.type, vector.value));
+  expectEqual(`read ${vector.type} ${vector.hex}`, `${got} ${stream.status()} ${stream.atEnd()}`, `${wanted} 0 true`);
 }
 
 function shownVariant({ type, value, isNull, isValid }: QVariant): string {

@@ -24,7 +24,8 @@ function blocksOf(path: string): Example[] {
   return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code], i) => {
     const where = `${path} #${i + 1}`;
     const file = `${folder}/${where.replaceAll(/[^\w#]+/g, "_").replace("#", "")}.ts`;
-    writeFileSync(file, `${code!.replaceAll('from "qshm"', `from "${ROOT}mod.ts"`)}\nexport {};\n`);
+    const runnable = code!.replaceAll('from "qshm"', `from "${ROOT}mod.ts"`).replaceAll('from "qshm/qt"', `from "${ROOT}src/qt/mod.ts"`);
+    writeFileSync(file, `${runnable}\nexport {};\n`);
     return { where, path: file };
   });
 }

@@ -33,6 +33,14 @@ describe("layering", () => {
     for (const path of files(/^(mod\.ts|src\/(?!cli\/).*\.ts)$/)) expect(imports(path).join()).not.toContain("src/cli/");
   });
 
+  it("QDataStream imports nothing outside its folder", () => {
+    expect(files(/^src\/data_stream\/.*\.ts$/).length).toBeGreaterThan(10);
+    for (const path of files(/^src\/data_stream\/.*\.ts$/)) {
+      for (const imported of imports(path)) expect(imported, `${path} imports ${imported}`).toMatch(/^src\/data_stream\//);
+      expect(code(path), path).not.toMatch(/\b(import|require|getBuiltinModule)\(/);
+    }
+  });
+
   it("an adapter imports types, process and its own parts, and only load.ts imports adapters", () => {
     for (const path of ADAPTERS) {
       for (const imported of imports(path)) expect(imported).toMatch(/^ffi\/(native|symbols|process|node_compiler|deno_end)\.ts$/);
