@@ -33,6 +33,7 @@ import { attachGroup } from "./rows/attach.ts";
 import { copyGroup } from "./rows/copy.ts";
 import { createGroup } from "./rows/create.ts";
 import { dataGroup } from "./rows/data.ts";
+import { dataStreamGroup } from "./rows/data_stream.ts";
 import { guardGroup } from "./rows/guard.ts";
 import { handOverGroup } from "./rows/hand_over.ts";
 import { lockGroup } from "./rows/lock.ts";
@@ -62,6 +63,7 @@ const GROUPS: readonly Group[] = [
   roundTripOnOneGroup,
   roundTripOnTwoGroup,
   valueGroup,
+  dataStreamGroup,
   handOverGroup,
   semaphoreOnOneGroup,
   semaphoreOnTwoGroup,
