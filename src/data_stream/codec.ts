@@ -16,6 +16,10 @@ export interface Codec<T> {
   read(cursor: Cursor): T;
   /** Writes one; throws if it is none. */
   write(cursor: Cursor, value: T): void;
+  /** Reads so many at once, where that is faster: all, or an array that is not to be used. */
+  readAll?(cursor: Cursor, count: number): T[];
+  /** Writes all of them at once. */
+  writeAll?(cursor: Cursor, values: readonly T[]): void;
   /** The order of keys in a QMap; without it they stay as they are. */
   compare?(a: T, b: T): number;
 }

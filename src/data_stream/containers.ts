@@ -7,45 +7,33 @@
 import type { Codec } from "./codec.ts";
 import type { Cursor } from "./cursor.ts";
 import { wrongType } from "./misuse.ts";
-import { type Status, STATUS } from "./versions.ts";
+import { STATUS } from "./versions.ts";
 
-/**
- * Reads as many elements as a count says, or until one fails; the count alone allocates nothing. As in Qt a container is
- * read even after an error, which stays; and if it cannot be read whole, it is empty.
+/*
+ * A container is read until its count, or until an element fails: the count itself allocates nothing. One that cannot be
+ * read whole is empty.
  */
-function readElements<C>(cursor: Cursor, make: () => C, readOne: (container: C) => void): C {
-  const container = make();
-  if (!cursor.enter()) return container;
-  const before: Status = cursor.status;
-  if (before !== STATUS.Ok && cursor.transactions === 0) cursor.setStatus(STATUS.Ok);
-  let count = cursor.readCount();
-  while (count > 0 && cursor.status === STATUS.Ok) {
-    readOne(container);
-    count--;
-  }
-  const failed = cursor.status !== STATUS.Ok;
-  if (before !== STATUS.Ok) cursor.setStatus(before);
-  cursor.leave();
-  return failed ? make() : container;
-}
-
-function writeElements<E>(cursor: Cursor, count: number, elements: Iterable<E>, writeOne: (element: E) => void): void {
-  cursor.enter();
-  if (cursor.writeSize(count)) {
-    for (const element of elements) writeOne(element);
-  }
-  cursor.leave();
-}
 
 /** Arrays. */
 export function listOf<T>(name: string, element: Codec<T>): Codec<readonly T[]> {
   return {
     name,
     zero: [],
-    read: (cursor) => readElements<T[]>(cursor, () => [], (list) => void list.push(element.read(cursor))),
+    read(cursor) {
+      if (!cursor.enter()) return [];
+      const before = cursor.beginContainer();
+      let count = cursor.readCount();
+      const list: T[] = element.readAll?.(cursor, count) ?? [];
+      for (count -= list.length; count > 0 && cursor.status === STATUS.Ok; count--) list.push(element.read(cursor));
+      return cursor.endContainer(before) ? list : [];
+    },
     write(cursor, value) {
       if (!Array.isArray(value)) throw wrongType(name, "an array", value);
-      writeElements(cursor, value.length, value, (item) => element.write(cursor, item));
+      cursor.enter();
+      if (!cursor.writeSize(value.length)) return cursor.leave();
+      if (element.writeAll !== undefined) element.writeAll(cursor, value);
+      else for (const item of value) element.write(cursor, item);
+      cursor.leave();
     },
   };
 }
@@ -55,10 +43,20 @@ export function setOf<T>(name: string, element: Codec<T>): Codec<ReadonlySet<T>>
   return {
     name,
     zero: new Set(),
-    read: (cursor) => readElements(cursor, () => new Set<T>(), (set) => void set.add(element.read(cursor))),
+    read(cursor) {
+      const set = new Set<T>();
+      if (!cursor.enter()) return set;
+      const before = cursor.beginContainer();
+      for (let count = cursor.readCount(); count > 0 && cursor.status === STATUS.Ok; count--) set.add(element.read(cursor));
+      return cursor.endContainer(before) ? set : new Set();
+    },
     write(cursor, value) {
       if (!(value instanceof Set) && !Array.isArray(value)) throw wrongType(name, "a Set or an array", value);
-      writeElements(cursor, value instanceof Set ? value.size : value.length, value, (item) => element.write(cursor, item));
+      cursor.enter();
+      if (cursor.writeSize(value instanceof Set ? value.size : value.length)) {
+        for (const item of value) element.write(cursor, item);
+      }
+      cursor.leave();
     },
   };
 }
@@ -70,17 +68,26 @@ function isPair(value: unknown): value is Pair<unknown, unknown> {
 }
 
 /** Qt writes its maps in the order of their keys. Those that are equal stay in theirs. */
-function sorted<K, V>({ compare }: Codec<K>, pairs: Pair<K, V>[]): Pair<K, V>[] {
+function sorted<K, V>({ compare }: Codec<K>, pairs: Iterable<Pair<K, V>>): Iterable<Pair<K, V>> {
   if (compare === undefined) return pairs;
-  const inOrder = pairs.every(([key], i) => i === 0 || compare(pairs[i - 1]![0], key) <= 0);
-  return inOrder ? pairs : pairs.sort(([a], [b]) => compare(a, b));
+  let last: Pair<K, V> | undefined;
+  for (const pair of pairs) {
+    if (last !== undefined && compare(last[0], pair[0]) > 0) return [...pairs].sort(([a], [b]) => compare(a, b));
+    last = pair;
+  }
+  return pairs;
 }
 
-function writePairs<K, V>(cursor: Cursor, key: Codec<K>, value: Codec<V>, pairs: readonly Pair<K, V>[]): void {
-  writeElements(cursor, pairs.length, pairs, (pair) => {
-    key.write(cursor, pair[0]);
-    value.write(cursor, pair[1]);
-  });
+/** The size is that of the pairs. */
+function writePairs<K, V>(cursor: Cursor, size: number, key: Codec<K>, value: Codec<V>, pairs: Iterable<Pair<K, V>>): void {
+  cursor.enter();
+  if (cursor.writeSize(size)) {
+    for (const [k, v] of pairs) {
+      key.write(cursor, k);
+      value.write(cursor, v);
+    }
+  }
+  cursor.leave();
 }
 
 /** Maps: of several values for a key the last one stays, as in Qt. */
@@ -89,15 +96,18 @@ export function mapOf<K, V>(name: string, key: Codec<K>, value: Codec<V>, order:
     name,
     zero: new Map(),
     read(cursor) {
-      return readElements(cursor, () => new Map<K, V>(), (map) => {
+      const map = new Map<K, V>();
+      if (!cursor.enter()) return map;
+      const before = cursor.beginContainer();
+      for (let count = cursor.readCount(); count > 0 && cursor.status === STATUS.Ok; count--) {
         const k = key.read(cursor);
         map.set(k, value.read(cursor));
-      });
+      }
+      return cursor.endContainer(before) ? map : new Map();
     },
     write(cursor, map) {
       if (!(map instanceof Map)) throw wrongType(name, "a Map", map);
-      const pairs: Pair<K, V>[] = [...map];
-      writePairs(cursor, key, value, order === "sorted" ? sorted(key, pairs) : pairs);
+      writePairs(cursor, map.size, key, value, order === "sorted" ? sorted(key, map) : map);
     },
   };
 }
@@ -108,11 +118,17 @@ export function multiMapOf<K, V>(name: string, key: Codec<K>, value: Codec<V>, o
     name,
     zero: [],
     read(cursor) {
-      return readElements<Pair<K, V>[]>(cursor, () => [], (pairs) => void pairs.push([key.read(cursor), value.read(cursor)]));
+      const pairs: Pair<K, V>[] = [];
+      if (!cursor.enter()) return pairs;
+      const before = cursor.beginContainer();
+      for (let count = cursor.readCount(); count > 0 && cursor.status === STATUS.Ok; count--) {
+        pairs.push([key.read(cursor), value.read(cursor)]);
+      }
+      return cursor.endContainer(before) ? pairs : [];
     },
     write(cursor, pairs) {
       if (!Array.isArray(pairs) || !pairs.every(isPair)) throw wrongType(name, "an array of pairs", pairs);
-      writePairs(cursor, key, value, order === "sorted" ? sorted(key, [...pairs]) : pairs);
+      writePairs(cursor, pairs.length, key, value, order === "sorted" ? sorted(key, pairs) : pairs);
     },
   };
 }

@@ -171,6 +171,21 @@ export class Cursor {
     return true;
   }
 
+  /** Begins to read a container: as in Qt that is done even after an error, except in a transaction. Gives that error. */
+  beginContainer(): Status {
+    const before = this.status;
+    if (before !== STATUS.Ok && this.transactions === 0) this.setStatus(STATUS.Ok);
+    return before;
+  }
+
+  /** Ends it; an error from before stays. Gives whether it is whole. */
+  endContainer(before: Status): boolean {
+    const whole = this.status === STATUS.Ok;
+    if (before !== STATUS.Ok) this.setStatus(before);
+    this.leave();
+    return whole;
+  }
+
   /** Goes into a value that holds values; `false`: that is too deep. */
   enter(): boolean {
     if (this.depth >= MAX_DEPTH) {

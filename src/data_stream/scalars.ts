@@ -32,61 +32,72 @@ function byte(name: string, least: number): Codec<number> {
 export const QINT8: Codec<number> = byte("qint8", -128);
 export const QUINT8: Codec<number> = byte("quint8", 0);
 
-export const QINT16: Codec<number> = {
-  name: "qint16",
-  zero: 0,
-  compare: ascending,
-  read(cursor) {
-    const at = cursor.take(2);
-    return at < 0 ? 0 : cursor.view.getInt16(at, cursor.littleEndian);
-  },
-  write(cursor, value) {
-    if (value << 16 >> 16 !== value) throw misfit("qint16", -32768, 32767, value);
-    const at = cursor.put(2);
-    if (at >= 0) cursor.view.setInt16(at, value, cursor.littleEndian);
-  },
-};
+type Get = (view: DataView, at: number, littleEndian: boolean) => number;
+type Set = (view: DataView, at: number, value: number, littleEndian: boolean) => void;
 
-export const QUINT16: Codec<number> = {
-  name: "quint16",
-  zero: 0,
-  compare: ascending,
-  read(cursor) {
-    const at = cursor.take(2);
-    return at < 0 ? 0 : cursor.view.getUint16(at, cursor.littleEndian);
-  },
-  write(cursor, value) {
-    if ((value & 0xffff) !== value) throw misfit("quint16", 0, 65535, value);
-    const at = cursor.put(2);
-    if (at >= 0) cursor.view.setUint16(at, value, cursor.littleEndian);
-  },
-};
+/** Several numbers at once: without asking each time whether there is room. */
+function readNumbers(cursor: Cursor, count: number, width: number, get: Get): number[] {
+  const start = cursor.take(count * width);
+  if (start < 0) return [];
+  const { view, littleEndian } = cursor;
+  const numbers: number[] = [];
+  for (let i = 0; i < count; i++) numbers.push(get(view, start + i * width, littleEndian));
+  return numbers;
+}
 
-export const QINT32: Codec<number> = {
-  name: "qint32",
-  zero: 0,
-  compare: ascending,
-  read(cursor) {
-    const at = cursor.take(4);
-    return at < 0 ? 0 : cursor.view.getInt32(at, cursor.littleEndian);
-  },
-  write(cursor, value) {
-    if ((value | 0) !== value) throw misfit("qint32", -(2 ** 31), 2 ** 31 - 1, value);
-    const at = cursor.put(4);
-    if (at >= 0) cursor.view.setInt32(at, value, cursor.littleEndian);
-  },
-};
+function writeNumbers(cursor: Cursor, numbers: readonly number[], width: number, set: Set): void {
+  const start = cursor.put(numbers.length * width);
+  if (start < 0) return;
+  const { view, littleEndian } = cursor;
+  for (let i = 0; i < numbers.length; i++) set(view, start + i * width, numbers[i]!, littleEndian);
+}
 
-export const QUINT32: Codec<number> = {
-  name: "quint32",
-  zero: 0,
-  compare: ascending,
-  read: (cursor) => cursor.readUint32(),
-  write(cursor, value) {
-    if (value >>> 0 !== value) throw misfit("quint32", 0, 2 ** 32 - 1, value);
-    cursor.writeUint32(value);
-  },
-};
+/** Integers of 16 and 32 bits. */
+function integer(name: string, width: number, least: number, most: number, get: Get, set: Set): Codec<number> {
+  const check = (value: number): void => {
+    if (!Number.isInteger(value) || value < least || value > most) throw misfit(name, least, most, value);
+  };
+  return {
+    name,
+    zero: 0,
+    compare: ascending,
+    read(cursor) {
+      const at = cursor.take(width);
+      return at < 0 ? 0 : get(cursor.view, at, cursor.littleEndian);
+    },
+    write(cursor, value) {
+      check(value);
+      const at = cursor.put(width);
+      if (at >= 0) set(cursor.view, at, value, cursor.littleEndian);
+    },
+    readAll: (cursor, count) => readNumbers(cursor, count, width, get),
+    writeAll(cursor, values) {
+      for (let i = 0; i < values.length; i++) check(values[i]!);
+      writeNumbers(cursor, values, width, set);
+    },
+  };
+}
+
+export const QINT16: Codec<number> = integer(
+  "qint16", 2, -(2 ** 15), 2 ** 15 - 1,
+  (view, at, little) => view.getInt16(at, little),
+  (view, at, value, little) => view.setInt16(at, value, little),
+);
+export const QUINT16: Codec<number> = integer(
+  "quint16", 2, 0, 2 ** 16 - 1,
+  (view, at, little) => view.getUint16(at, little),
+  (view, at, value, little) => view.setUint16(at, value, little),
+);
+export const QINT32: Codec<number> = integer(
+  "qint32", 4, -(2 ** 31), 2 ** 31 - 1,
+  (view, at, little) => view.getInt32(at, little),
+  (view, at, value, little) => view.setInt32(at, value, little),
+);
+export const QUINT32: Codec<number> = integer(
+  "quint32", 4, 0, 2 ** 32 - 1,
+  (view, at, little) => view.getUint32(at, little),
+  (view, at, value, little) => view.setUint32(at, value, little),
+);
 
 export const QINT64: Codec<bigint> = {
   name: "qint64",
@@ -123,44 +134,44 @@ export const BOOL: Codec<boolean> = {
   },
 };
 
-/** The stream's precision decides how both float and double are written. */
-function readReal(cursor: Cursor): number {
-  if (cursor.doublePrecision) {
-    const at = cursor.take(8);
-    return at < 0 ? 0 : cursor.view.getFloat64(at, cursor.littleEndian);
-  }
-  const at = cursor.take(4);
-  return at < 0 ? 0 : cursor.view.getFloat32(at, cursor.littleEndian);
+const getDouble: Get = (view, at, little) => view.getFloat64(at, little);
+const setDouble: Set = (view, at, value, little) => view.setFloat64(at, value, little);
+const getSingle: Get = (view, at, little) => view.getFloat32(at, little);
+const setSingle: Set = (view, at, value, little) => view.setFloat32(at, value, little);
+
+/** The stream's precision decides how both float and double are written; what each can hold is another matter. */
+function real(name: string, held: (value: number) => number): Codec<number> {
+  const check = (value: number): void => {
+    if (typeof value !== "number") throw wrongType(name, "a number", value);
+  };
+  return {
+    name,
+    zero: 0,
+    compare: ascending,
+    read(cursor) {
+      const at = cursor.take(cursor.doublePrecision ? 8 : 4);
+      if (at < 0) return 0;
+      return held((cursor.doublePrecision ? getDouble : getSingle)(cursor.view, at, cursor.littleEndian));
+    },
+    write(cursor, value) {
+      check(value);
+      const at = cursor.put(cursor.doublePrecision ? 8 : 4);
+      if (at >= 0) (cursor.doublePrecision ? setDouble : setSingle)(cursor.view, at, held(value), cursor.littleEndian);
+    },
+    readAll(cursor, count) {
+      const numbers = cursor.doublePrecision ? readNumbers(cursor, count, 8, getDouble) : readNumbers(cursor, count, 4, getSingle);
+      return numbers.map(held);
+    },
+    writeAll(cursor, values) {
+      for (let i = 0; i < values.length; i++) check(values[i]!);
+      if (cursor.doublePrecision) writeNumbers(cursor, values.map(held), 8, setDouble);
+      else writeNumbers(cursor, values, 4, setSingle);
+    },
+  };
 }
 
-function writeReal(cursor: Cursor, value: number): void {
-  const at = cursor.put(cursor.doublePrecision ? 8 : 4);
-  if (at < 0) return;
-  if (cursor.doublePrecision) cursor.view.setFloat64(at, value, cursor.littleEndian);
-  else cursor.view.setFloat32(at, value, cursor.littleEndian);
-}
-
-export const FLOAT: Codec<number> = {
-  name: "float",
-  zero: 0,
-  compare: ascending,
-  read: (cursor) => Math.fround(readReal(cursor)),
-  write(cursor, value) {
-    if (typeof value !== "number") throw wrongType("float", "a number", value);
-    writeReal(cursor, Math.fround(value));
-  },
-};
-
-export const DOUBLE: Codec<number> = {
-  name: "double",
-  zero: 0,
-  compare: ascending,
-  read: readReal,
-  write(cursor, value) {
-    if (typeof value !== "number") throw wrongType("double", "a number", value);
-    writeReal(cursor, value);
-  },
-};
+export const FLOAT: Codec<number> = real("float", Math.fround);
+export const DOUBLE: Codec<number> = real("double", (value) => value);
 
 /** One UTF-16 unit: a lone surrogate passes, as in Qt. */
 export const QCHAR: Codec<string> = {
