@@ -13,8 +13,7 @@ import { QLINE, QLINEF, QPOINT, QPOINTF, QRECT, QRECTF, QSIZE, QSIZEF } from "./
 import { type QJson, QJSONDOCUMENT } from "./json.ts";
 import { describe, wrongType } from "./misuse.ts";
 import { QDATETIME, type QDateTime } from "./moment.ts";
-import { BOOL, DOUBLE, FLOAT, QCHAR, QINT16, QINT32, QINT64, QINT8, QUINT16, QUINT32, QUINT64, QUINT8 } from "./scalars.ts";
-import { StreamState } from "./state.ts";
+import { ScalarStream } from "./scalar_stream.ts";
 import { CSTRING, isBytes, QBYTEARRAY, QLOCALE, QSTRING, QURL, QUUID } from "./text.ts";
 import { codecOf, QSTRINGLIST, QVARIANT, QVARIANTHASH, QVARIANTLIST, QVARIANTMAP } from "./types.ts";
 import type { QVariant, QVariantLike } from "./variant.ts";
@@ -55,7 +54,7 @@ import type { QVariant, QVariantLike } from "./variant.ts";
  * console.assert(stream.status() === QDataStream.ReadPastEnd && stream.pos() === 0);
  * ```
  */
-export class QDataStream extends StreamState {
+export class QDataStream extends ScalarStream {
   readonly #cursor: Cursor;
 
   /** Reads bytes, which must not be changed meanwhile; without them it writes into bytes of its own. */
@@ -77,126 +76,6 @@ export class QDataStream extends StreamState {
   /** Writes a value of a type that Qt has a name for. TypeError if there is no such type, or the value is none of it. */
   write(type: string, value: unknown): this {
     return this.#write(named(type), value);
-  }
-
-  /** Reads a `bool`; what is not 0 is true. */
-  readBool(): boolean {
-    return BOOL.read(this.#cursor);
-  }
-
-  /** Writes a `bool`. */
-  writeBool(value: boolean): this {
-    return this.#write(BOOL, value);
-  }
-
-  /** Reads an integer of 8 bits. */
-  readQint8(): number {
-    return QINT8.read(this.#cursor);
-  }
-
-  /** Writes an integer of 8 bits. */
-  writeQint8(value: number): this {
-    return this.#write(QINT8, value);
-  }
-
-  /** Reads an unsigned integer of 8 bits. */
-  readQuint8(): number {
-    return QUINT8.read(this.#cursor);
-  }
-
-  /** Writes an unsigned integer of 8 bits. */
-  writeQuint8(value: number): this {
-    return this.#write(QUINT8, value);
-  }
-
-  /** Reads an integer of 16 bits. */
-  readQint16(): number {
-    return QINT16.read(this.#cursor);
-  }
-
-  /** Writes an integer of 16 bits. */
-  writeQint16(value: number): this {
-    return this.#write(QINT16, value);
-  }
-
-  /** Reads an unsigned integer of 16 bits. */
-  readQuint16(): number {
-    return QUINT16.read(this.#cursor);
-  }
-
-  /** Writes an unsigned integer of 16 bits. */
-  writeQuint16(value: number): this {
-    return this.#write(QUINT16, value);
-  }
-
-  /** Reads an integer of 32 bits. */
-  readQint32(): number {
-    return QINT32.read(this.#cursor);
-  }
-
-  /** Writes an integer of 32 bits. */
-  writeQint32(value: number): this {
-    return this.#write(QINT32, value);
-  }
-
-  /** Reads an unsigned integer of 32 bits. */
-  readQuint32(): number {
-    return QUINT32.read(this.#cursor);
-  }
-
-  /** Writes an unsigned integer of 32 bits. */
-  writeQuint32(value: number): this {
-    return this.#write(QUINT32, value);
-  }
-
-  /** Reads an integer of 64 bits. */
-  readQint64(): bigint {
-    return QINT64.read(this.#cursor);
-  }
-
-  /** Writes an integer of 64 bits. */
-  writeQint64(value: bigint): this {
-    return this.#write(QINT64, value);
-  }
-
-  /** Reads an unsigned integer of 64 bits. */
-  readQuint64(): bigint {
-    return QUINT64.read(this.#cursor);
-  }
-
-  /** Writes an unsigned integer of 64 bits. */
-  writeQuint64(value: bigint): this {
-    return this.#write(QUINT64, value);
-  }
-
-  /** Reads a `float`, of 4 or 8 bytes as the precision says. */
-  readFloat(): number {
-    return FLOAT.read(this.#cursor);
-  }
-
-  /** Writes a `float`, of 4 or 8 bytes as the precision says. */
-  writeFloat(value: number): this {
-    return this.#write(FLOAT, value);
-  }
-
-  /** Reads a `double`, of 4 or 8 bytes as the precision says. */
-  readDouble(): number {
-    return DOUBLE.read(this.#cursor);
-  }
-
-  /** Writes a `double`, of 4 or 8 bytes as the precision says. */
-  writeDouble(value: number): this {
-    return this.#write(DOUBLE, value);
-  }
-
-  /** Reads one UTF-16 unit. */
-  readQChar(): string {
-    return QCHAR.read(this.#cursor);
-  }
-
-  /** Writes one UTF-16 unit. */
-  writeQChar(value: string): this {
-    return this.#write(QCHAR, value);
   }
 
   /** Reads a QString; `null` is Qt's null one. */

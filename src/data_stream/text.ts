@@ -52,16 +52,17 @@ export const QSTRING: Codec<string | null> = {
   write(cursor, value) {
     if (value === null) return cursor.writeUint32(NULL_SIZE);
     if (typeof value !== "string") throw wrongType("QString", "a string or null", value);
-    const { length } = value;
-    cursor.writeSize(length * 2);
-    let at = cursor.put(length * 2);
-    if (at < 0) return;
-    const { bytes } = cursor;
-    const [high, low] = cursor.littleEndian ? [1, 0] : [0, 1];
-    for (let i = 0; i < length; i++, at += 2) {
+    const { length } = value; // JavaScript's longest string is far from what a quint32 cannot count
+    const start = cursor.put(4 + length * 2);
+    if (start < 0) return;
+    const { bytes, view, littleEndian } = cursor;
+    view.setUint32(start, length * 2, littleEndian);
+    const high = start + (littleEndian ? 5 : 4);
+    const low = start + (littleEndian ? 4 : 5);
+    for (let i = 0; i < length; i++) {
       const unit = value.charCodeAt(i);
-      bytes[at + high] = unit >> 8;
-      bytes[at + low] = unit;
+      bytes[high + i * 2] = unit >> 8;
+      bytes[low + i * 2] = unit;
     }
   },
 };
