@@ -90,6 +90,12 @@ function writePairs<K, V>(cursor: Cursor, size: number, key: Codec<K>, value: Co
   cursor.leave();
 }
 
+/** To Qt, null and empty strings are the same key. */
+function keyIn<K>(map: ReadonlyMap<K, unknown>, key: K): K {
+  const same = (key === null ? "" : key === "" ? null : key) as K;
+  return same !== key && map.has(same) ? same : key;
+}
+
 /** Maps: of several values for a key the last one stays, as in Qt. */
 export function mapOf<K, V>(name: string, key: Codec<K>, value: Codec<V>, order: "sorted" | "any"): Codec<ReadonlyMap<K, V>> {
   return {
@@ -100,7 +106,7 @@ export function mapOf<K, V>(name: string, key: Codec<K>, value: Codec<V>, order:
       if (!cursor.enter()) return map;
       const before = cursor.beginContainer();
       for (let count = cursor.readCount(); count > 0 && cursor.status === STATUS.Ok; count--) {
-        const k = key.read(cursor);
+        const k = keyIn(map, key.read(cursor));
         map.set(k, value.read(cursor));
       }
       return cursor.endContainer(before) ? map : new Map();

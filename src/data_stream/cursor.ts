@@ -14,8 +14,8 @@ const FIRST_CAPACITY = 64;
 export const NULL_SIZE = 0xffffffff;
 const EXTENDED_SIZE = 0xfffffffe;
 /**
- * Values in values (a QVariantList in a QVariant counts as two): far more than programs use, far less than a stack has
- * room for. Node's, the smallest of the three, overflows beyond 3000.
+ * Values in values (a QVariantList in a QVariant counts as two): far more than programs use, far less than there is stack
+ * for. In Node, which has the smallest, 6000 were too deep, in Deno 7300 and in Bun 21,000.
  */
 export const MAX_DEPTH = 512;
 

@@ -10,7 +10,6 @@ import type { Cursor } from "./cursor.ts";
 import { QDate, QTime } from "./date_time.ts";
 import { describe, wrongType } from "./misuse.ts";
 import { QDateTime } from "./moment.ts";
-import { QINT8 } from "./scalars.ts";
 import { CSTRING, isBytes, QBYTEARRAY, QSTRING } from "./text.ts";
 import { QT_5_0, QT_6_0, STATUS } from "./versions.ts";
 
@@ -162,12 +161,11 @@ export function variantCodec(types: VariantTypes): Codec<QVariant> {
   function readType(cursor: Cursor): { codec: Codec<unknown> | undefined; isNull: boolean; failed: boolean } {
     let number = cursor.readUint32();
     if (cursor.version < QT_5_0) {
-      if (number === QT_4_USER) number = QT_6_USER;
-      else if (number >= QT_4_FIRST_EXTENDED) number -= QT_4_SHIFT;
-    } else if (cursor.version < QT_6_0 && number === QT_5_USER) {
-      number = QT_6_USER;
+      if (number === QT_4_USER) number = QT_5_USER;
+      else if (number >= QT_4_FIRST_EXTENDED && number !== QT_5_USER) number -= QT_4_SHIFT;
     }
-    const isNull = QINT8.read(cursor) !== 0;
+    if (cursor.version < QT_6_0 && number === QT_5_USER) number = QT_6_USER;
+    const isNull = (cursor.readByte() & 1) === 1; // the other bits are lost in Qt
     if (number !== QT_6_USER) return { codec: types.byNumber(number), isNull, failed: false };
     const codec = types.byName(nameOf(QBYTEARRAY.read(cursor)));
     if (codec === undefined) cursor.fail(STATUS.ReadCorruptData);

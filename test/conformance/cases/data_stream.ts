@@ -261,6 +261,9 @@ export const dataStream: Suite = {
       run() {
         const stream = over("00010000 00 0000000b 514c6973743c696e743e00 00000001 00000007");
         assert.deepEqual(stream.readQVariant(), new QVariant("QList<int>", [7]));
+        for (const [version, number] of [[QDataStream.Qt_4_6, "0000007f"], [QDataStream.Qt_4_6, "00000400"], [QDataStream.Qt_5_0, "00010000"]] as const) {
+          assert.equal(over(`${number} 00 00000004 696e7400 00000007`, version).readQVariant().value, 7);
+        }
         assert.equal(hex(new QDataStream().writeQVariant({ type: "QList<qint32>", value: [7] })), "00010000000000000b514c6973743c696e743e000000000100000007");
         const asQt5 = new QDataStream().setVersion(QDataStream.Qt_5_15).writeQVariant({ type: "QVector<qint32>", value: [7] });
         assert.equal(hex(asQt5), "00000400000000000d51566563746f723c696e743e00" + "0000000100000007");
@@ -356,6 +359,8 @@ export const dataStream: Suite = {
       run() {
         const write = (type: string, value: unknown): string => hex(new QDataStream().write(type, value));
         assert.equal(write("QMap<qint8,bool>", new Map([[5, true], [-1, false]])), "00000002ff000501");
+        const collapsed = over("00000003 ffffffff 00000001 00000000 00000002 000000020061 00000003").read("QMap<QString,int>");
+        assert.deepEqual(collapsed, new Map([[null, 2], ["a", 3]]));
         assert.equal(write("QHash<qint8,bool>", new Map([[5, true], [-1, false]])), "000000020501ff00");
         assert.equal(write("QMultiMap<qint8,qint8>", [[5, 1], [-1, 2], [5, 0]]), "00000003ff0205010500");
         const keys = [bytes("0001"), bytes(""), bytes("00")];
