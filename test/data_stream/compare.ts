@@ -1,6 +1,7 @@
 /**
  * Compares QDataStream with the vectors that real Qt made, in whatever runtime this is. Local time has to be that of
- * Europe/Berlin (TZ), as it was for Qt. One JSON line with what was compared, and what differs.
+ * Europe/Berlin (TZ), as it was for Qt. Those in qdatastream-more.json are of Qt 6.4.2: types, zones and versions that the
+ * other files lack. One JSON line with what was compared, and what differs.
  */
 
 import { readFileSync } from "node:fs";
