@@ -68,6 +68,10 @@ export const bun: Adapter = {
     return ffi().toArrayBuffer(address, 0, size);
   },
 
+  isFile(path: string): boolean {
+    return (process().getBuiltinModule!("node:fs") as { existsSync(path: string): boolean }).existsSync(path);
+  },
+
   platform(): string {
     return `${process().platform}-${process().arch}`;
   },

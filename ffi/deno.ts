@@ -5,8 +5,9 @@
  * @module
  */
 
+import { cachePlaces } from "./deno_cache.ts";
 import { onDenoEnd, onDenoExit } from "./deno_end.ts";
-import type { Adapter, Address, Functions, Table, Timer } from "./native.ts";
+import type { Adapter, Address, Functions, LibraryCopy, Place, Table, Timer } from "./native.ts";
 import { ENDING_SIGNALS, FIFO, listenByNet, type Net, nextTurn } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
@@ -52,6 +53,10 @@ export const deno: Adapter = {
 
   view(address: Address, size: number): ArrayBuffer {
     return new (runtime().UnsafePointerView)(address).getArrayBuffer(size);
+  },
+
+  copies(copy: LibraryCopy): Place[] {
+    return cachePlaces(copy, deno.env);
   },
 
   platform(): string {

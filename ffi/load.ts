@@ -6,23 +6,14 @@
 
 import { bun } from "./bun.ts";
 import { deno } from "./deno.ts";
-import { isSupportedPlatform, libraryPaths } from "./locate.ts";
+import { LoadError } from "./load_error.ts";
+import { isSupportedPlatform, libraryPlaces } from "./locate.ts";
 import type { Adapter, Functions, Group, GroupName, Table } from "./native.ts";
 import { hasNodeFfi, node } from "./node.ts";
 import { process } from "./process.ts";
 import { ABI_VERSION, SYMBOLS } from "./symbols.ts";
 
-/** Why the library could not be loaded. `src/errors.ts` turns it into the public errors. */
-export class LoadError extends Error {
-  override readonly name = "LoadError";
-  /** Is it the platform or runtime that is not supported, rather than the library that is missing? */
-  readonly unsupported: boolean;
-
-  constructor(message: string, unsupported: boolean, options?: ErrorOptions) {
-    super(message, options);
-    this.unsupported = unsupported;
-  }
-}
+export { LoadError } from "./load_error.ts";
 
 let adapter: Adapter | undefined;
 
@@ -44,6 +35,12 @@ export function loadedPath(): string | undefined {
   return libraryPath;
 }
 
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const refused = message.includes("failed to map segment"); // the loader's words for want of PROT_EXEC
+  return refused ? `${message} (is its file system mounted noexec?)` : message;
+}
+
 function load(): string {
   const { name, open, permissionAdvice, env, platform } = runtime();
   if (runtime() === node && !hasNodeFfi()) {
@@ -58,7 +55,14 @@ function load(): string {
   }
   const tried: string[] = [];
   let cause: unknown;
-  for (const path of libraryPaths(runtime())) {
+  for (const { path, prepare } of libraryPlaces(runtime())) {
+    try {
+      prepare?.();
+    } catch (error) {
+      cause ??= error;
+      tried.push(`"${path}": ${messageOf(error)}`);
+      continue;
+    }
     try {
       const version = open(path, SYMBOLS.base).qshm_abi_version();
       if (version === ABI_VERSION) return path;
@@ -72,7 +76,7 @@ function load(): string {
         throw new LoadError(`Cannot load "${path}": ${advice}`, false, { cause: error });
       }
       cause ??= error;
-      tried.push(`"${path}": ${error instanceof Error ? error.message : String(error)}`);
+      tried.push(`"${path}": ${messageOf(error)}`);
     }
   }
   throw new LoadError(

@@ -1,10 +1,15 @@
 /**
- * Where the native library is.
+ * Where the native library is: beside this file; where a bundler put it; or, where this file came over the network, in
+ * `embedded.json`. In a checkout that one is empty, so that nobody reads it who needs it not: `make -C c jsr` fills it in what
+ * is published. The import is static, so that whoever fetches the module has the library too.
  *
  * @module
  */
 
-import type { Adapter } from "./native.ts";
+import { bundledLibrary } from "./bundled.ts";
+import embedded from "./embedded.json" with { type: "json" };
+import { LoadError } from "./load_error.ts";
+import type { Adapter, LibraryCopy, Place } from "./native.ts";
 
 /** The operating systems and processors for which there is a library. */
 const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
@@ -14,13 +19,30 @@ export function isSupportedPlatform(adapter: Adapter): boolean {
   return PLATFORMS.includes(adapter.platform());
 }
 
-/** The paths to try, best first: `QSHM_LIBRARY` alone if it is set and may be read, else the one beside this file. */
-export function libraryPaths(adapter: Adapter): string[] {
+/** The places to try, best first: `QSHM_LIBRARY` alone if it is set and may be read. */
+export function* libraryPlaces(adapter: Adapter): Generator<Place> {
   const override = adapter.env("QSHM_LIBRARY");
-  if (override !== undefined && override !== "") return [override];
-  return [filePath(new URL(`./lib/${adapter.platform()}.so`, import.meta.url))];
+  if (override !== undefined && override !== "") return yield { path: override };
+  const here = String(import.meta.url); // a bundle in an old format has none
+  if (!here.startsWith("file:")) return yield* copies(adapter);
+  const beside = filePath(new URL(`./lib/${adapter.platform()}.so`, here));
+  if (!here.startsWith("file:///$bunfs/")) yield { path: beside }; // there, inside an executable, is never anything
+  if (adapter.isFile?.(beside)) return; // Bun would now run what is no script
+  const bundled = bundledLibrary();
+  if (bundled !== undefined) yield { path: filePath(bundled) };
+}
+
+function copies(adapter: Adapter): Iterable<Place> {
+  const table: Readonly<Record<string, LibraryCopy>> = embedded;
+  const copy = table[adapter.platform()];
+  if (copy !== undefined && adapter.copies !== undefined) return adapter.copies(copy);
+  throw new LoadError(
+    `Cannot load the native library: there is none in this copy of the package (${import.meta.url}). ` +
+      "Import what is published, or what `make -C c jsr` makes; or set QSHM_LIBRARY to its path",
+    false,
+  );
 }
 
 function filePath(url: URL): string {
-  return url.protocol === "file:" ? decodeURIComponent(url.pathname) : url.href;
+  return decodeURIComponent(url.pathname);
 }

@@ -37,6 +37,19 @@ export type GroupName = keyof typeof SYMBOLS;
 /** The functions of a group of {@linkcode SYMBOLS}. */
 export type Group<G extends GroupName> = Functions<(typeof SYMBOLS)[G]>;
 
+/** A place where the library may be. */
+export interface Place {
+  readonly path: string;
+  /** Makes sure that it is there; throws why it cannot be. */
+  prepare?(): void;
+}
+
+/** A library, as it stands in the package that came over the network. */
+export interface LibraryCopy {
+  readonly sha256: string;
+  readonly base64: string;
+}
+
 /** A timer that runs. */
 export interface Timer {
   /** Calls it off. */
@@ -52,6 +65,10 @@ export interface Adapter {
   open<T extends Table>(path: string, table: T): Functions<T>;
   /** A zero-copy view of memory. Needs unscoped `--allow-ffi` in Deno. */
   view(address: Address, size: number): ArrayBuffer;
+  /** The files as which a copy of the library may be kept; absent where the library always is a file. */
+  copies?(copy: LibraryCopy): Iterable<Place>;
+  /** Is there a file? Absent where a module has no `require` that would run it. */
+  isFile?(path: string): boolean;
   /** The running platform, such as `"linux-x64"`, in Node's words. */
   platform(): string;
   /** Calls `f` once after `ms`. */

@@ -43,7 +43,7 @@ describe("layering", () => {
 
   it("an adapter imports types, process and its own parts, and only load.ts imports adapters", () => {
     for (const path of ADAPTERS) {
-      for (const imported of imports(path)) expect(imported).toMatch(/^ffi\/(native|symbols|process|node_compiler|deno_end)\.ts$/);
+      for (const imported of imports(path)) expect(imported).toMatch(/^ffi\/(native|symbols|process|node_compiler|deno_end|deno_cache)\.ts$/);
     }
     for (const path of files(/^(src|ffi)\/.*\.ts$|^mod\.ts$/)) {
       if (imports(path).some((imported) => ADAPTERS.includes(imported))) expect(path).toBe("ffi/load.ts");

@@ -1,0 +1,27 @@
+/**
+ * The library where a bundler put it: `bun build`, with `--compile` inside the executable, and esbuild with
+ * `--loader:.so=file` replace these `require`s by the place of the file. Conditions are written so that Bun decides them when
+ * it compiles, and takes one library along. Elsewhere there is no `require` in a module, or no file.
+ *
+ * @module
+ */
+
+declare const process: { readonly platform: string; readonly arch: string };
+declare function require(path: string): string;
+
+/** Where it is, as a URL; `undefined` if no bundler took it along. */
+export function bundledLibrary(): URL | undefined {
+  try {
+    // Bundlers pass over a library that is not there only inside `try`.
+    if (process.platform === "linux" && process.arch === "x64") return place(require("./lib/linux-x64.so"));
+    if (process.platform === "linux" && process.arch === "arm64") return place(require("./lib/linux-arm64.so"));
+  } catch {
+    // not bundled
+  }
+  return undefined;
+}
+
+/** Bundlers give a path relative to the file that they write, or, inside an executable, an absolute one. */
+function place(path: string): URL {
+  return new URL(path, import.meta.url);
+}
