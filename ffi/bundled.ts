@@ -7,14 +7,15 @@
  */
 
 declare const process: { readonly platform: string; readonly arch: string };
-declare function require(path: string): string;
+declare const require: ((path: string) => string) | undefined;
 
 /** Where it is, as a URL; `undefined` if no bundler took it along. */
 export function bundledLibrary(): URL | undefined {
   try {
-    // Bundlers pass over a library that is not there only inside `try`.
-    if (process.platform === "linux" && process.arch === "x64") return place(require("./lib/linux-x64.so"));
-    if (process.platform === "linux" && process.arch === "arm64") return place(require("./lib/linux-arm64.so"));
+    // Inside `try` bundlers pass over a library that is not there. With its `!` Deno does not see a `require`, whose file it
+    // would fetch, over the network too.
+    if (process.platform === "linux" && process.arch === "x64") return place(require!("./lib/linux-x64.so"));
+    if (process.platform === "linux" && process.arch === "arm64") return place(require!("./lib/linux-arm64.so"));
   } catch {
     // not bundled
   }

@@ -23,24 +23,21 @@ export function isSupportedPlatform(adapter: Adapter): boolean {
 export function* libraryPlaces(adapter: Adapter): Generator<Place> {
   const override = adapter.env("QSHM_LIBRARY");
   if (override !== undefined && override !== "") return yield { path: override };
+  const copy = (embedded as Readonly<Record<string, LibraryCopy>>)[adapter.platform()];
+  if (copy !== undefined && adapter.copies !== undefined) return yield* adapter.copies(copy);
   const here = String(import.meta.url); // a bundle in an old format has none
-  if (!here.startsWith("file:")) return yield* copies(adapter);
+  if (!here.startsWith("file:")) {
+    throw new LoadError(
+      `Cannot load the native library: there is none in this copy of the package (${here}). ` +
+        "Import what is published, or what `make -C c jsr` makes; or set QSHM_LIBRARY to its path",
+      false,
+    );
+  }
   const beside = filePath(new URL(`./lib/${adapter.platform()}.so`, here));
-  if (!here.startsWith("file:///$bunfs/")) yield { path: beside }; // there, inside an executable, is never anything
-  if (adapter.isFile?.(beside)) return; // Bun would now run what is no script
+  if (!here.startsWith("file:///$bunfs/")) yield { path: beside }; // in an executable there is never anything
+  if (adapter.isFile?.(beside)) return; // Bun would run as a script what it could not load
   const bundled = bundledLibrary();
   if (bundled !== undefined) yield { path: filePath(bundled) };
-}
-
-function copies(adapter: Adapter): Iterable<Place> {
-  const table: Readonly<Record<string, LibraryCopy>> = embedded;
-  const copy = table[adapter.platform()];
-  if (copy !== undefined && adapter.copies !== undefined) return adapter.copies(copy);
-  throw new LoadError(
-    `Cannot load the native library: there is none in this copy of the package (${import.meta.url}). ` +
-      "Import what is published, or what `make -C c jsr` makes; or set QSHM_LIBRARY to its path",
-    false,
-  );
 }
 
 function filePath(url: URL): string {
