@@ -8,7 +8,7 @@ import { bun } from "./bun.ts";
 import { deno } from "./deno.ts";
 import { LoadError } from "./load_error.ts";
 import { isSupportedPlatform, libraryPlaces } from "./locate.ts";
-import type { Adapter, Functions, Group, GroupName, Table } from "./native.ts";
+import type { Adapter, Functions, Group, GroupName, Place, Table } from "./native.ts";
 import { hasNodeFfi, node } from "./node.ts";
 import { process } from "./process.ts";
 import { ABI_VERSION, SYMBOLS } from "./symbols.ts";
@@ -35,10 +35,11 @@ export function loadedPath(): string | undefined {
   return libraryPath;
 }
 
-function messageOf(error: unknown): string {
+function whyNot({ path, condition }: Place, error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  const refused = message.includes("failed to map segment"); // the loader's words for want of PROT_EXEC
-  return refused ? `${message} (is its file system mounted noexec?)` : message;
+  // These are the system loader's words where nothing may be run.
+  const noexec = message.includes("failed to map segment") ? " (is the file system mounted noexec?)" : "";
+  return `"${path}": ${message}${noexec}${condition === undefined ? "" : `; ${condition}`}`;
 }
 
 function load(): string {
@@ -55,12 +56,13 @@ function load(): string {
   }
   const tried: string[] = [];
   let cause: unknown;
-  for (const { path, prepare } of libraryPlaces(runtime())) {
+  for (const place of libraryPlaces(runtime())) {
+    const { path } = place;
     try {
-      prepare?.();
+      place.prepare?.();
     } catch (error) {
       cause ??= error;
-      tried.push(`"${path}": ${messageOf(error)}`);
+      tried.push(whyNot(place, error));
       continue;
     }
     try {
@@ -76,7 +78,7 @@ function load(): string {
         throw new LoadError(`Cannot load "${path}": ${advice}`, false, { cause: error });
       }
       cause ??= error;
-      tried.push(`"${path}": ${messageOf(error)}`);
+      tried.push(whyNot(place, error));
     }
   }
   throw new LoadError(

@@ -14,6 +14,8 @@ import type { Adapter, LibraryCopy, Place } from "./native.ts";
 /** The operating systems and processors for which there is a library. */
 const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
 
+const UNPACKED = "the executable unpacks it into TMPDIR, else /tmp: let TMPDIR name a directory where files may be made and run";
+
 /** Is there a library for the running platform? */
 export function isSupportedPlatform(adapter: Adapter): boolean {
   return PLATFORMS.includes(adapter.platform());
@@ -34,10 +36,11 @@ export function* libraryPlaces(adapter: Adapter): Generator<Place> {
     );
   }
   const beside = filePath(new URL(`./lib/${adapter.platform()}.so`, here));
-  if (!here.startsWith("file:///$bunfs/")) yield { path: beside }; // in an executable there is never anything
+  const isInside = here.startsWith("file:///$bunfs/"); // an executable that Bun made
+  if (!isInside) yield { path: beside };
   if (adapter.isFile?.(beside)) return; // Bun would run as a script what it could not load
   const bundled = bundledLibrary();
-  if (bundled !== undefined) yield { path: filePath(bundled) };
+  if (bundled !== undefined) yield { path: filePath(bundled), ...(isInside ? { condition: UNPACKED } : {}) };
 }
 
 function filePath(url: URL): string {

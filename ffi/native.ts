@@ -40,6 +40,8 @@ export type Group<G extends GroupName> = Functions<(typeof SYMBOLS)[G]>;
 /** A place where the library may be. */
 export interface Place {
   readonly path: string;
+  /** What else has to be so that it can be loaded, for the message where it cannot. */
+  readonly condition?: string;
   /** Makes sure that it is there; throws why it cannot be. */
   prepare?(): void;
 }
