@@ -18,7 +18,8 @@ interface BunSocket {
   terminate(): void;
 }
 
-interface BunConnector {
+interface BunRuntime {
+  main: string;
   connect(options: {
     fd: number;
     socket: {
@@ -31,8 +32,8 @@ interface BunConnector {
   }): Promise<unknown>;
 }
 
-function connector(): BunConnector {
-  return (globalThis as unknown as { Bun: BunConnector }).Bun;
+function runtime(): BunRuntime {
+  return (globalThis as unknown as { Bun: BunRuntime }).Bun;
 }
 
 const WORDS: Readonly<Record<Word, string>> = {
@@ -68,6 +69,10 @@ export const bun: Adapter = {
     return ffi().toArrayBuffer(address, 0, size);
   },
 
+  isExecutable(): boolean {
+    return runtime().main.startsWith("/$bunfs/"); // a module's own URL may be that of the machine where it was compiled
+  },
+
   isFile(path: string): boolean {
     return (process().getBuiltinModule!("node:fs") as { existsSync(path: string): boolean }).existsSync(path);
   },
@@ -91,7 +96,7 @@ export const bun: Adapter = {
     const lost = (): void => {
       if (!closed) broken();
     };
-    connector().connect({
+    runtime().connect({
       fd,
       socket: { open: opened, data: () => closed || ring(), close: lost, error: () => {}, connectError: lost },
     }).catch(lost);

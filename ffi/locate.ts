@@ -27,20 +27,22 @@ export function* libraryPlaces(adapter: Adapter): Generator<Place> {
   if (override !== undefined && override !== "") return yield { path: override };
   const copy = (embedded as Readonly<Record<string, LibraryCopy>>)[adapter.platform()];
   if (copy !== undefined && adapter.copies !== undefined) return yield* adapter.copies(copy);
-  const here = String(import.meta.url); // a bundle in an old format has none
-  if (!here.startsWith("file:")) {
-    throw new LoadError(
-      `Cannot load the native library: there is none in this copy of the package (${here}). ` +
-        "Import what is published, or what `make -C c jsr` makes; or set QSHM_LIBRARY to its path",
-      false,
-    );
-  }
+  const here = import.meta.url as string | undefined;
+  if (!here?.startsWith("file:")) throw new LoadError(`Cannot load the native library: ${absence(here)}, or set QSHM_LIBRARY`, false);
   const beside = filePath(new URL(`./lib/${adapter.platform()}.so`, here));
-  const isInside = here.startsWith("file:///$bunfs/"); // an executable that Bun made
-  if (!isInside) yield { path: beside };
-  if (adapter.isFile?.(beside)) return; // Bun would run as a script what it could not load
+  const isExecutable = adapter.isExecutable?.() ?? false;
+  if (!isExecutable) {
+    yield { path: beside };
+    if (adapter.isFile?.(beside)) return; // Bun would run as a script what it could not load
+  }
   const bundled = bundledLibrary();
-  if (bundled !== undefined) yield { path: filePath(bundled), ...(isInside ? { condition: UNPACKED } : {}) };
+  if (bundled !== undefined) yield { path: filePath(bundled), ...(isExecutable ? { condition: UNPACKED } : {}) };
+}
+
+function absence(here: string | undefined): string {
+  return here === undefined
+    ? "this bundle is not an ES module, and so cannot tell where it is: bundle with --format=esm"
+    : `there is none in this copy of the package (${here}): import what is published, or what \`make -C c jsr\` makes`;
 }
 
 function filePath(url: URL): string {

@@ -69,6 +69,8 @@ export interface Adapter {
   view(address: Address, size: number): ArrayBuffer;
   /** The files as which a copy of the library may be kept; absent where the library always is a file. */
   copies?(copy: LibraryCopy): Iterable<Place>;
+  /** Does it run from a single file that carries the library? Absent where it never does. */
+  isExecutable?(): boolean;
   /** Is there a file? Absent where a module has no `require` that would run it. */
   isFile?(path: string): boolean;
   /** The running platform, such as `"linux-x64"`, in Node's words. */

@@ -42,15 +42,18 @@ function temporary(): string {
 
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
-describe.skipIf(!RUNTIMES.includes("bun")).each(["a checkout", "the package"])("an executable that Bun makes with %s", (from) => {
-  const executable = `${place}/${from.replaceAll(" ", "-")}.exe`;
+const FORMS = [["a checkout", []], ["the package", []], ["a checkout", ["--bytecode"]], ["the package", ["--bytecode", "--minify"]]] as const;
+
+describe.skipIf(!RUNTIMES.includes("bun")).each(FORMS)("an executable that Bun makes of %s %j", (from, flags) => {
+  const name = `${from.replaceAll(" ", "-")}${flags.join("")}`;
+  const executable = `${place}/${name}.exe`;
 
   beforeAll(async () => {
-    const folder = `${place}/${from.replaceAll(" ", "-")}`;
+    const folder = `${place}/${name}`;
     mkdirSync(folder);
     if (from === "the package") installPackage(folder);
     writeFileSync(`${folder}/program.ts`, programOf(from === "the package" ? "qshm" : `${ROOT}mod.ts`));
-    await run(commandOf("bun", "").command, ["build", "--compile", "program.ts", "--outfile", executable], { cwd: folder });
+    await run(commandOf("bun", "").command, ["build", "--compile", ...flags, "program.ts", "--outfile", executable], { cwd: folder });
     rmSync(folder, { recursive: true });
   });
 
