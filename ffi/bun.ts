@@ -18,8 +18,7 @@ interface BunSocket {
   terminate(): void;
 }
 
-interface BunRuntime {
-  main: string;
+interface BunConnector {
   connect(options: {
     fd: number;
     socket: {
@@ -32,8 +31,8 @@ interface BunRuntime {
   }): Promise<unknown>;
 }
 
-function runtime(): BunRuntime {
-  return (globalThis as unknown as { Bun: BunRuntime }).Bun;
+function connector(): BunConnector {
+  return (globalThis as unknown as { Bun: BunConnector }).Bun;
 }
 
 const WORDS: Readonly<Record<Word, string>> = {
@@ -70,7 +69,8 @@ export const bun: Adapter = {
   },
 
   isExecutable(): boolean {
-    return runtime().main.startsWith("/$bunfs/"); // a module's own URL may be that of the machine where it was compiled
+    // A module's own URL may be that of the machine where it was compiled.
+    return process().argv[1]?.startsWith("/$bunfs/") ?? false;
   },
 
   isFile(path: string): boolean {
@@ -96,7 +96,7 @@ export const bun: Adapter = {
     const lost = (): void => {
       if (!closed) broken();
     };
-    runtime().connect({
+    connector().connect({
       fd,
       socket: { open: opened, data: () => closed || ring(), close: lost, error: () => {}, connectError: lost },
     }).catch(lost);

@@ -7,7 +7,7 @@
 import { bun } from "./bun.ts";
 import { deno } from "./deno.ts";
 import { LoadError } from "./load_error.ts";
-import { isSupportedPlatform, libraryPlaces } from "./locate.ts";
+import { bundledPlaces, isSupportedPlatform, libraryPlaces } from "./locate.ts";
 import type { Adapter, Functions, Group, GroupName, Place, Table } from "./native.ts";
 import { hasNodeFfi, node } from "./node.ts";
 import { process } from "./process.ts";
@@ -35,15 +35,44 @@ export function loadedPath(): string | undefined {
   return libraryPath;
 }
 
-function whyNot({ path, condition }: Place, error: unknown): string {
+interface Failure {
+  readonly why: string;
+  readonly cause?: unknown;
+}
+
+/** The first place whose library can be loaded and is of the right version. */
+function firstGood(places: Iterable<Place>, failures: Failure[]): string | undefined {
+  const { open, permissionAdvice } = runtime();
+  for (const { path, condition, prepare } of places) {
+    let isPrepared = false;
+    try {
+      prepare?.();
+      isPrepared = true;
+      const version = open(path, SYMBOLS.base).qshm_abi_version();
+      if (version === ABI_VERSION) return path;
+      failures.push({
+        why: `"${path}" has interface version ${version}, this package needs ${ABI_VERSION}: ` +
+          "install both from one release, or rebuild with `make -C c`",
+      });
+    } catch (error) {
+      const advice = isPrepared ? permissionAdvice(error, path) : undefined;
+      if (advice !== undefined) {
+        throw new LoadError(`Cannot load "${path}": ${advice}`, false, { cause: error });
+      }
+      failures.push({ why: `"${path}": ${reason(error)}${condition === undefined ? "" : `; ${condition}`}`, cause: error });
+    }
+  }
+  return undefined;
+}
+
+function reason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // These are the system loader's words where nothing may be run.
-  const noexec = message.includes("failed to map segment") ? " (is the file system mounted noexec?)" : "";
-  return `"${path}": ${message}${noexec}${condition === undefined ? "" : `; ${condition}`}`;
+  return message.includes("failed to map segment") ? `${message} (is the file system mounted noexec?)` : message;
 }
 
 function load(): string {
-  const { name, open, permissionAdvice, env, platform } = runtime();
+  const { name, env, platform } = runtime();
   if (runtime() === node && !hasNodeFfi()) {
     throw new LoadError(
       `No foreign function interface in this runtime (Node ${process().versions.node}): ` +
@@ -54,38 +83,14 @@ function load(): string {
   if (!isSupportedPlatform(runtime()) && !env("QSHM_LIBRARY")) {
     throw new LoadError(`No library for this platform: ${platform()}`, true);
   }
-  const tried: string[] = [];
-  let cause: unknown;
-  for (const place of libraryPlaces(runtime())) {
-    const { path } = place;
-    try {
-      place.prepare?.();
-    } catch (error) {
-      cause ??= error;
-      tried.push(whyNot(place, error));
-      continue;
-    }
-    try {
-      const version = open(path, SYMBOLS.base).qshm_abi_version();
-      if (version === ABI_VERSION) return path;
-      tried.push(
-        `"${path}" has interface version ${version}, this package needs ${ABI_VERSION}: ` +
-          "install both from one release, or rebuild with `make -C c`",
-      );
-    } catch (error) {
-      const advice = permissionAdvice(error, path);
-      if (advice !== undefined) {
-        throw new LoadError(`Cannot load "${path}": ${advice}`, false, { cause: error });
-      }
-      cause ??= error;
-      tried.push(whyNot(place, error));
-    }
-  }
+  const failures: Failure[] = [];
+  const path = firstGood(libraryPlaces(runtime()), failures) ?? firstGood(bundledPlaces(runtime()), failures);
+  if (path !== undefined) return path;
   throw new LoadError(
-    `Cannot load the native library in ${name}. Tried: ${tried.join("; ")}. ` +
+    `Cannot load the native library in ${name}. Tried: ${failures.map(({ why }) => why).join("; ")}. ` +
       "In a checkout run `make -C c`; else set QSHM_LIBRARY to its path",
     false,
-    { cause },
+    { cause: failures.find(({ cause }) => cause !== undefined)?.cause },
   );
 }
 

@@ -21,22 +21,33 @@ export function isSupportedPlatform(adapter: Adapter): boolean {
   return PLATFORMS.includes(adapter.platform());
 }
 
-/** The places to try, best first: `QSHM_LIBRARY` alone if it is set and may be read. */
-export function* libraryPlaces(adapter: Adapter): Generator<Place> {
-  const override = adapter.env("QSHM_LIBRARY");
-  if (override !== undefined && override !== "") return yield { path: override };
+/** The places to try first, the best first: `QSHM_LIBRARY` alone if it is set and may be read. */
+export function libraryPlaces(adapter: Adapter): Iterable<Place> {
+  const override = overridden(adapter);
+  if (override !== undefined) return [{ path: override }];
   const copy = (embedded as Readonly<Record<string, LibraryCopy>>)[adapter.platform()];
-  if (copy !== undefined && adapter.copies !== undefined) return yield* adapter.copies(copy);
+  if (copy !== undefined && adapter.copies !== undefined) return adapter.copies(copy);
+  return adapter.isExecutable?.() ? [] : [{ path: beside(adapter) }];
+}
+
+/** The places to try then: where a bundler put the library. */
+export function bundledPlaces(adapter: Adapter): Iterable<Place> {
+  if (overridden(adapter) !== undefined) return [];
+  const isExecutable = adapter.isExecutable?.() ?? false;
+  if (!isExecutable && adapter.isFile?.(beside(adapter))) return []; // Bun would run as a script what it could not load
+  const bundled = bundledLibrary();
+  if (bundled === undefined) return [];
+  return [{ path: filePath(bundled), ...(isExecutable ? { condition: UNPACKED } : {}) }];
+}
+
+function overridden(adapter: Adapter): string | undefined {
+  return adapter.env("QSHM_LIBRARY") || undefined;
+}
+
+function beside(adapter: Adapter): string {
   const here = import.meta.url as string | undefined;
   if (!here?.startsWith("file:")) throw new LoadError(`Cannot load the native library: ${absence(here)}, or set QSHM_LIBRARY`, false);
-  const beside = filePath(new URL(`./lib/${adapter.platform()}.so`, here));
-  const isExecutable = adapter.isExecutable?.() ?? false;
-  if (!isExecutable) {
-    yield { path: beside };
-    if (adapter.isFile?.(beside)) return; // Bun would run as a script what it could not load
-  }
-  const bundled = bundledLibrary();
-  if (bundled !== undefined) yield { path: filePath(bundled), ...(isExecutable ? { condition: UNPACKED } : {}) };
+  return filePath(new URL(`./lib/${adapter.platform()}.so`, here));
 }
 
 function absence(here: string | undefined): string {

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { embeddedFiles } from "../support/deno_compile.ts";
 import { testDirectory } from "../support/directory.ts";
 import { commandOf, ROOT, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
 import { installPackage, programOf } from "../support/shipped.ts";
@@ -92,16 +93,7 @@ describe("a bundler", () => {
 });
 
 describe.skipIf(!RUNTIMES.includes("deno"))("deno compile", () => {
-  /** What it says that it embeds. The part that would run is not there, so another binary stands in for it: the result is not run. */
-  async function embedded(...args: string[]): Promise<string> {
-    const { command } = commandOf("deno", "");
-    const { stdout: binary } = await run(command, ["eval", "console.log(Deno.execPath())"]);
-    const { stderr } = await run(command, ["compile", "-A", "--no-check", "--output", `${place}/compiled`, ...args], {
-      cwd: project,
-      env: { ...process.env, NO_COLOR: "1", DENO_DIR: `${place}/deno`, DENORT_BIN: binary.trim() },
-    });
-    return stderr;
-  }
+  const embedded = (...args: string[]) => embeddedFiles(project, `${place}/deno`, ...args);
 
   it("takes the package along, library and all", async () => {
     writeFileSync(`${project}/package.json`, `{ "type": "module", "dependencies": { "qshm": "*" } }`);
@@ -112,6 +104,6 @@ describe.skipIf(!RUNTIMES.includes("deno"))("deno compile", () => {
 
   it("takes the libraries of a checkout along with --include", async () => {
     expect(await embedded("checkout.ts")).not.toContain("lib/*");
-    expect(await embedded("--include", `${ROOT}ffi/lib`, "checkout.ts")).toMatch(/\blib\/\* \([\d.]+KB\)/);
+    expect(await embedded("--include", `${ROOT}ffi/lib`, "checkout.ts")).toMatch(/\blib\/\* \([\d.]+KB\b/);
   });
 });

@@ -24,6 +24,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { embeddedFiles } from "../support/deno_compile.ts";
 import { testDirectory } from "../support/directory.ts";
 import { commandOf, LIBRARY, ROOT, RUNTIMES } from "../support/runtimes.ts";
 import { because, SKIPS } from "../support/skips.ts";
@@ -234,6 +235,12 @@ describe.skipIf(!RUNTIMES.includes("deno"))("Deno that imports mod.ts over HTTP"
     expect(name).toBe("LibraryError");
     expect(error).toContain("`make -C c jsr`");
     expect(await use(ALL, { module: "/checkout/mod.ts", env: { QSHM_LIBRARY: LIBRARY } })).toEqual({});
+  });
+
+  it("takes the libraries along with deno compile", async () => {
+    expect(await use(ALL)).toEqual({}); // so that the program is there
+    const [, size] = /Remote modules: ([\d.]+)KB/.exec(await embeddedFiles(place, `${place}/deno`, `${place}/use-mod.ts`))!;
+    expect(Number(size) * 1024).toBeGreaterThan(statSync(`${published}/ffi/embedded.json`).size);
   });
 
   it("works without a network the second time", async () => {
