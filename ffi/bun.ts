@@ -5,7 +5,7 @@
  */
 
 import type { Adapter, Address, Functions, Table } from "./native.ts";
-import { nextTurn, onNodeEnd, process, SOCKET, startNodeTimer } from "./process.ts";
+import { isFile, nextTurn, onNodeEnd, process, SOCKET, startNodeTimer } from "./process.ts";
 import type { Word } from "./symbols.ts";
 
 interface BunFfi {
@@ -73,9 +73,7 @@ export const bun: Adapter = {
     return process().argv[1]?.startsWith("/$bunfs/") ?? false;
   },
 
-  isFile(path: string): boolean {
-    return (process().getBuiltinModule!("node:fs") as { existsSync(path: string): boolean }).existsSync(path);
-  },
+  isFile,
 
   platform(): string {
     return `${process().platform}-${process().arch}`;

@@ -50,6 +50,11 @@ export function onNodeEnd(hook: () => void): void {
   }
 }
 
+/** Is there a file? Node's `fs` is loaded only now. */
+export function isFile(path: string): boolean {
+  return (process().getBuiltinModule!("node:fs") as { existsSync(path: string): boolean }).existsSync(path);
+}
+
 /** `enum qshm_bell` */
 export const FIFO = 1;
 export const SOCKET = 2;
