@@ -1,7 +1,7 @@
 /** The package as it is shipped, made small and fast: one module, and the library beside it. */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { commandOf, ROOT } from "./runtimes.ts";
 
 /** Installs it into a folder, whose programs then import `qshm`. */
@@ -12,6 +12,10 @@ export function installPackage(folder: string): void {
   const args = ["build", `${ROOT}mod.ts`, "--outfile", `${place}/dist/mod.js`, ...options];
   execFileSync(commandOf("bun", "").command, args, { stdio: ["ignore", "ignore", "inherit"] });
   cpSync(`${ROOT}ffi/lib`, `${place}/dist/lib`, { recursive: true });
+  for (const arch of ["x64", "arm64"]) { // whichever was not built stands there as something else
+    const library = `${place}/dist/lib/linux-${arch}.so`;
+    if (!existsSync(library)) writeFileSync(library, "another processor's");
+  }
   writeFileSync(`${place}/package.json`, JSON.stringify({ name: "qshm", version: "0.0.0", type: "module", exports: "./dist/mod.js" }));
 }
 
