@@ -23,3 +23,4 @@ export type { DataChangedOptions } from "./data_changed.ts";
 export { QSharedMemory } from "./shared_memory.ts";
 export type { ListenerOptions, RemoveOptions } from "./shared_memory.ts";
 export { QSystemSemaphore } from "./system_semaphore.ts";
+export type { WaitOptions } from "../wait.ts";
