@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { LIBRARY, ROOT } from "../support/runtimes.ts";
+import { LIBRARY, ROOT, type RuntimeName } from "../support/runtimes.ts";
 
 const HERE = `${ROOT}test/bench/`;
 
@@ -36,10 +36,12 @@ export function compileQtRivals(directory: string): string {
   return program;
 }
 
-/** Builds the package as it is shipped; gives the path of its `mod.js`. */
-export function buildPackage(directory: string): string {
-  execFileSync("npm", ["run", "--silent", "dist"], { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
+/** Builds the package as it is shipped; gives the path of what each runtime imports. */
+export function buildPackage(directory: string): (runtime: RuntimeName) => string {
+  const env = { ...process.env, ARCHS: process.arch }; // so that no other compiler is needed
+  execFileSync("npm", ["run", "--silent", "dist"], { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
   cpSync(`${ROOT}dist`, `${directory}/dist`, { recursive: true });
   writeFileSync(`${directory}/package.json`, `{ "type": "module" }`);
-  return `${directory}/dist/mod.js`;
+  const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
+  return (runtime) => `${directory}/${exports["."][runtime]}`;
 }

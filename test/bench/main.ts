@@ -100,7 +100,7 @@ async function measure(options: Options): Promise<Results> {
         if (rows.length === 0) continue;
         using directory = testDirectory();
         const { rounds, batches } = options;
-        const plan = { runtime, subjects: subjectsOf(rows), rounds, batches, directory: directory.path, rivals, shipped };
+        const plan = { runtime, subjects: subjectsOf(rows), rounds, batches, directory: directory.path, rivals, shipped: shipped(runtime) };
         const samples = await group.measure(plan);
         own.push(...rows.map((row) => lineOf(group.name, row, runtime, samples)));
       }

@@ -50,7 +50,7 @@ export interface Plan {
   readonly directory: string;
   /** The compiled `rivals.c` and `partners.c`. */
   readonly rivals: string;
-  /** The package's `mod.js` as it is shipped. */
+  /** The package's module as it is shipped for this runtime. */
   readonly shipped: string;
 }
 
