@@ -1,7 +1,7 @@
 /**
  * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
- * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `arm64`,
- * `qt5`, `qt6`) whose absence is a failure instead.
+ * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `arm64`, `qt5`, `qt6`) whose absence is a
+ * failure instead.
  */
 
 import { spawnSync } from "node:child_process";
@@ -14,6 +14,10 @@ function unless(present: boolean, part: string, reason: string): string | undefi
   return reason;
 }
 
+function runs(compiler: string): boolean {
+  return spawnSync(compiler, ["--version"]).status === 0;
+}
+
 function knowsPackage(name: string): boolean {
   return spawnSync("pkg-config", ["--exists", name]).status === 0;
 }
@@ -23,13 +27,11 @@ export const SKIPS = {
   /** Other users, foreign owners, and mounts of their own. */
   root: unless(process.getuid?.() === 0, "root", "only root can act as several users and mount file systems"),
   /** The C program that takes part as a fourth process. */
-  cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
-  /** The libraries of both architectures, as a release has them. */
-  arm64: unless(
-    process.arch === "arm64" || spawnSync("aarch64-linux-gnu-gcc", ["--version"]).status === 0,
-    "arm64",
-    "no compiler for arm64 (gcc-aarch64-linux-gnu)",
-  ),
+  cc: unless(runs("cc"), "cc", "no C compiler, so no C program takes part"),
+  /** The libraries of all architectures, as a release has them. */
+  crossCompiler: process.arch === "arm64"
+    ? unless(runs("x86_64-linux-gnu-gcc"), "x64", "no compiler for x64 (gcc-x86-64-linux-gnu)")
+    : unless(runs("aarch64-linux-gnu-gcc"), "arm64", "no compiler for arm64 (gcc-aarch64-linux-gnu)"),
   /** C++ programs of a Qt of this version. */
   qt5: unless(knowsPackage("Qt5Core"), "qt5", "Qt 5 is not installed (qtbase5-dev)"),
   qt6: unless(knowsPackage("Qt6Core"), "qt6", "Qt 6 is not installed (qt6-base-dev)"),
