@@ -34,13 +34,11 @@ function changed(path: string, change: (bytes: Buffer) => Buffer, f: () => void)
   }
 }
 
-beforeAll(() => {
-  expect(make("dist", `ARCHS=${ARCHS.join(" ")}`, `OUT=${out}`)).toMatchObject({ status: 0, stderr: "" });
-  expect(makeQuick("dist")).toMatchObject({ status: 0, stderr: "" });
-});
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 describe("the libraries", () => {
+  beforeAll(() => expect(make("dist", "-j2", `ARCHS=${ARCHS.join(" ")}`, `OUT=${out}`)).toMatchObject({ status: 0, stderr: "" }));
+
   it("come with checksums that sha256sum agrees to", () => {
     const said = execFileSync("sha256sum", ["--check", "--strict", "SHA256SUMS"], { cwd: out, encoding: "utf8" });
     expect(said).toBe(ARCHS.map((arch) => `linux-${arch}.so: OK\n`).join(""));
@@ -61,7 +59,12 @@ describe("the libraries", () => {
     expect(readFileSync(`${out}/SHA256SUMS`, "utf8").trim().split("\n")).toHaveLength(2);
   });
 
-  it("are not verified when a byte, a checksum or a file is wrong; it is said which", () => {
+});
+
+describe("verifying the libraries", () => {
+  beforeAll(() => expect(makeQuick("dist")).toMatchObject({ status: 0, stderr: "" }));
+
+  it("fails when a byte, a checksum or a file is wrong, and says which", () => {
     changed(`${quick}/${NATIVE}`, (bytes) => bytes.fill(bytes[4096]! ^ 1, 4096, 4097), () => {
       expect(makeQuick("verify")).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining(`${NATIVE}: differs from what these sources give\n`) });
     });
@@ -71,7 +74,7 @@ describe("the libraries", () => {
     expect(makeQuick("verify", `OUT=${home}/nowhere`)).toMatchObject({ status: 2, stderr: expect.stringContaining(`${NATIVE}: is not in `) });
   });
 
-  it("of two compilers are told apart by the compilers' names", () => {
+  it("tells compilers apart by their names", () => {
     const compiler = `${home}/compiler`;
     // As another version of it would: it writes another name.
     writeFileSync(compiler, `#!/bin/sh\ncc "$@" && for last; do :; done && while [ "$1" != -o ]; do shift; done && sed -i 's/GCC: (/GCC: [/' "$2"\n`);
@@ -83,7 +86,7 @@ describe("the libraries", () => {
     });
   });
 
-  it("need a compiler for each architecture; the message says how to get it, or how to do without", () => {
+  it("and building them needs a compiler for each architecture; the message says how to get it, or how to do without", () => {
     const { status, stderr } = make("dist", `ARCHS=${OTHER}`, `CC_${OTHER}=no-such-compiler`, `OUT=${home}/none`);
     expect({ status, stderr }).toEqual({
       status: 2,
@@ -93,7 +96,7 @@ describe("the libraries", () => {
     });
   });
 
-  it("lose their checksums when one is built again: those would speak of another file", () => {
+  it("is out of question once one is built anew: the checksums, which would speak of another file, are gone", () => {
     const { status } = makeQuick("all", "--always-make");
     expect(status).toBe(0);
     expect(() => readFileSync(`${quick}/SHA256SUMS`)).toThrow(/ENOENT/);

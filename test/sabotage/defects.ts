@@ -1241,6 +1241,41 @@ const SHIPPING: Defect[] = [
     find: `> $(JSR)/ffi/embedded.json`,
     replace: `> /dev/null`,
     test: { file: "test/package/http.test.ts", name: "keeps the library in a directory of mode 0700, as a file of mode 0600, written once" },
+const SHIPPING: Defect[] = [
+  {
+    name: "library-left-out",
+    what: "the package has no library for arm64",
+    file: "package.json",
+    find: `    "dist"
+  ],`,
+    replace: `    "dist",
+    "!dist/lib/linux-arm64.so"
+  ],`,
+    test: { file: "test/package/package.test.ts", name: "have a library for each architecture" },
+  },
+  {
+    name: "two-registries",
+    what: "a program that imports both entries has two registries of what is attached",
+    file: "tools/dist.ts",
+    find: `splitting: entrypoints.length > 1,`,
+    replace: `splitting: false,`,
+    test: { file: "test/package/package.test.ts", name: "have each module of the sources once for each runtime" },
+  },
+  {
+    name: "versions-differ",
+    what: "JSR is told of another version than npm",
+    file: "deno.json",
+    find: `"version": "`,
+    replace: `"version": "1`,
+    test: { file: "test/package/version.test.ts", name: "is the same for npm and for JSR, and the change log tells of it" },
+  },
+  {
+    name: "library-of-the-day",
+    what: "nobody can build the shipped library again",
+    file: "c/Makefile",
+    find: `-Wl,--build-id=none`,
+    replace: `-Wl,--build-id=uuid`,
+    test: { file: "test/package/libraries.test.ts", name: "have the same bytes when they are built again" },
   },
 ];
 
@@ -1254,4 +1289,5 @@ export const DEFECTS: readonly Defect[] = [
   ...WAKING,
   ...DATA_STREAM,
   ...SHIPPING,
+  ...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...MESSAGES, ...SAFETY, ...TYPESCRIPT, ...SHIPPING,
 ];
