@@ -1,10 +1,9 @@
 /**
  * `npm run dist`: makes `dist/`, all that the npm package holds beside README and LICENSE. Run by Bun, for its bundler.
  *
- * `qshm` and `qshm/qt` share one file: a program that imports both must not get two registries of what is attached. One
- * bundle starts faster than the sources do, in Bun too (by 5 ms of 12), so Bun gets one as well: its own, because only
- * there a library can be embedded in an executable. Nothing is minified: stack traces name real lines, and it would start
- * no faster.
+ * `qshm` and `qshm/qt` share one file: a program that imports both must not get two registries of what is attached. Bun gets
+ * the same files as Deno and Node, though it could run the sources: with those a program starts 5 ms later. Nothing is
+ * minified: it would start no faster, and of an uncaught error runtimes print the line.
  */
 
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -21,9 +20,9 @@ declare const Bun: {
   build(options: {
     readonly entrypoints: readonly string[];
     readonly files?: Readonly<Record<string, string>>;
-    readonly target: "node" | "bun";
+    readonly target: "node";
     readonly splitting: boolean;
-    readonly external: readonly string[];
+    readonly define: Readonly<Record<string, string>>;
     readonly naming: { readonly entry: string; readonly chunk: string };
   }): Promise<{ readonly outputs: readonly Output[] }>;
 };
@@ -32,8 +31,8 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const DIST = `${ROOT}dist`;
 process.chdir(ROOT); // the bundler's comments name files relative to this
 
-/** Bundles modules into files of `dist/` with the names given; what several of them need goes into `shared`. */
-async function bundle(target: "node" | "bun", modules: Readonly<Record<string, string>>, shared: string): Promise<void> {
+/** Bundles modules into files of `dist/` with the names given; what several of them need goes into `shared.js`. */
+async function bundle(modules: Readonly<Record<string, string>>): Promise<void> {
   const files: Record<string, string> = {}; // for those that are not to be named as their module
   const entrypoints = Object.entries(modules).map(([name, module]) => {
     if (basename(module, ".ts") === name) return ROOT + module;
@@ -43,10 +42,10 @@ async function bundle(target: "node" | "bun", modules: Readonly<Record<string, s
   const { outputs } = await Bun.build({
     entrypoints,
     files,
-    target,
+    target: "node",
     splitting: entrypoints.length > 1,
-    external: ["*.so"], // stays a path beside the bundle
-    naming: { entry: "[name].js", chunk: `${shared}.js` },
+    define: { require: "require" }, // not Bun's own, for which it would import node:module
+    naming: { entry: "[name].js", chunk: "shared.js" },
   });
   const texts = new Map<string, string>();
   for (const output of outputs) {
@@ -103,9 +102,8 @@ function libraries(from: string): void {
 
 const types = `${ROOT}dist/.types`;
 for (const name of readdirSync(DIST)) if (name !== ".types") rmSync(`${DIST}/${name}`, { recursive: true });
-await bundle("node", { mod: "mod.ts", qt: "src/qt/mod.ts" }, "shared");
-await bundle("bun", { bun: "mod.ts", bun_qt: "src/qt/mod.ts" }, "bun_shared");
-await bundle("node", { main: "src/cli/main.ts" }, "main_shared");
+await bundle({ mod: "mod.ts", qt: "src/qt/mod.ts" });
+await bundle({ main: "src/cli/main.ts" });
 declarations(types, ["mod", "src/qt/mod"]);
 libraries(`${ROOT}ffi/lib`);
 cpSync(`${ROOT}src/cli/launch.sh`, `${DIST}/launch.sh`);

@@ -7,9 +7,9 @@ import { manifest } from "./manifest.ts";
 import { pack, type Packed } from "./packed.ts";
 
 describe("the package", () => {
-  let packed: Packed;
+  let packed!: Packed;
   beforeAll(async () => void (packed = await pack()));
-  afterAll(() => packed[Symbol.dispose]());
+  afterAll(() => packed?.[Symbol.dispose]());
 
   contents(() => packed);
   manifest(() => packed);

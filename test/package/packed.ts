@@ -55,7 +55,11 @@ export async function pack(): Promise<Packed> {
   const home = mkdtempSync(`${tmpdir()}/qshm-package-`);
   const folder = `${home}/empty`;
   const root = `${folder}/node_modules/qshm`;
-  await execute("npm", ["pack", "--silent", "--pack-destination", home], { cwd: ROOT, env: { ...process.env, ARCHS: ARCHS.join(" ") } });
+  const env = { ...process.env, ARCHS: ARCHS.join(" ") };
+  // One after the other: all write to `dist/`.
+  await execute("flock", [`${ROOT}c/Makefile`, "npm", "pack", "--silent", "--pack-destination", home], { cwd: ROOT, env }).catch(({ stdout, stderr }) => {
+    throw new Error(`The package cannot be made: ${stdout}${stderr}`);
+  });
   const archive = `${home}/${readdirSync(home).find((name) => name.endsWith(".tgz"))!}`;
 
   const links: Record<string, string> = {};
