@@ -39,6 +39,12 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 describe("the libraries", () => {
   beforeAll(() => expect(make("dist", "-j2", `ARCHS=${ARCHS.join(" ")}`, `OUT=${out}`)).toMatchObject({ status: 0, stderr: "" }));
 
+  it("are built for the platforms on which one is looked for", () => {
+    const built = /^ARCHS +\?= (.*)$/m.exec(readFileSync(`${ROOT}c/Makefile`, "utf8"))![1]!.split(" ").map((arch) => `linux-${arch}`);
+    const looked = /PLATFORMS: readonly string\[\] = (\[.*\]);/.exec(readFileSync(`${ROOT}ffi/locate.ts`, "utf8"))![1]!;
+    expect(built).toEqual(JSON.parse(looked));
+  });
+
   it("come with checksums that sha256sum agrees to", () => {
     const said = execFileSync("sha256sum", ["--check", "--strict", "SHA256SUMS"], { cwd: out, encoding: "utf8" });
     expect(said).toBe(ARCHS.map((arch) => `linux-${arch}.so: OK\n`).join(""));
