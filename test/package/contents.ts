@@ -1,12 +1,12 @@
 /** What is in the package, and what is not. */
 
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { cpSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "../support/runtimes.ts";
 import { because, SKIPS } from "../support/skips.ts";
-import { ARCHS, type Packed } from "./packed.ts";
+import { ARCHS, execute, type Packed } from "./packed.ts";
 
 /** `e_machine` of an ELF file. */
 const MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
@@ -45,6 +45,14 @@ export function contents(packed: () => Packed): void {
         return `${hash}  linux-${arch}.so\n`;
       });
       expect(packed().read("dist/lib/SHA256SUMS")).toBe(lines.join(""));
+    });
+
+    it("have libraries that verify: built again, from a copy of the sources that stands elsewhere, they have the same bytes", async () => {
+      const { home, root } = packed();
+      cpSync(`${ROOT}c`, `${home}/elsewhere/c`, { recursive: true, filter: (path) => path !== `${ROOT}c/build` });
+      const knobs = [`ARCHS=${ARCHS.join(" ")}`, `OUT=${root}/dist/lib`];
+      const { stdout } = await execute("make", ["-s", "-j2", "-C", `${home}/elsewhere/c`, "verify", ...knobs]);
+      expect(stdout.replaceAll(/ [0-9a-f]{64}$/gm, "")).toBe(ARCHS.map((arch) => `linux-${arch}.so: the same bytes,\n`).join(""));
     });
 
     it("have the declarations that the entries lead to, and no other", () => {
