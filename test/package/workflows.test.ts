@@ -128,6 +128,14 @@ describe("the workflows", () => {
     expect(listed).toEqual(["linux-arm64.so", "linux-x64.so", "qshm-9.8.7.tgz", "qshm.h"]);
   });
 
+  it("publish on JSR what holds the libraries, built where they are verified", () => {
+    const steps = release.jobs.pack!.steps.flatMap(({ run }) => run ?? []);
+    const made = steps.indexOf(`make -C c jsr JSR="$PWD/jsr"`);
+    expect(made).toBeGreaterThan(steps.indexOf("make -C c verify"));
+    expect(steps.indexOf("make -C c verify")).toBeGreaterThan(steps.indexOf("npm pack")); // which is what builds them
+    expect(script("jsr", "Publish")).toMatch(/^cd jsr && .*deno publish/);
+  });
+
   it("publish the packed archive with provenance, and write the token nowhere", () => {
     const folder = `${home}/npm`;
     mkdirSync(folder);

@@ -1241,7 +1241,7 @@ const SHIPPING: Defect[] = [
     find: `> $(JSR)/ffi/embedded.json`,
     replace: `> /dev/null`,
     test: { file: "test/package/http.test.ts", name: "keeps the library in a directory of mode 0700, as a file of mode 0600, written once" },
-const SHIPPING: Defect[] = [
+const PACKAGE: Defect[] = [
   {
     name: "library-left-out",
     what: "the package has no library for arm64",
@@ -1289,5 +1289,5 @@ export const DEFECTS: readonly Defect[] = [
   ...WAKING,
   ...DATA_STREAM,
   ...SHIPPING,
-  ...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...MESSAGES, ...SAFETY, ...TYPESCRIPT, ...SHIPPING,
+  ...PACKAGE,
 ];
