@@ -1241,6 +1241,9 @@ const SHIPPING: Defect[] = [
     find: `> $(JSR)/ffi/embedded.json`,
     replace: `> /dev/null`,
     test: { file: "test/package/http.test.ts", name: "keeps the library in a directory of mode 0700, as a file of mode 0600, written once" },
+  },
+];
+
 const PACKAGE: Defect[] = [
   {
     name: "library-left-out",
