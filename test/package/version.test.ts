@@ -15,7 +15,7 @@ interface Copy extends Disposable {
 /** As much of the project as `npm version` looks at, elsewhere. */
 function copy(): Copy {
   const place = mkdtempSync(`${tmpdir()}/qshm-version-`);
-  for (const file of ["package.json", "package-lock.json", "deno.json", "CHANGELOG.md", "tools"]) {
+  for (const file of ["package.json", "package-lock.json", "deno.json", "CHANGELOG.md", ".ci"]) {
     cpSync(`${ROOT}${file}`, `${place}/${file}`, { recursive: true });
   }
   symlinkSync(`${ROOT}node_modules`, `${place}/node_modules`);

@@ -1259,7 +1259,7 @@ const PACKAGE: Defect[] = [
   {
     name: "two-registries",
     what: "a program that imports both entries has two registries of what is attached",
-    file: "tools/dist.ts",
+    file: ".ci/dist.ts",
     find: `splitting: entrypoints.length > 1,`,
     replace: `splitting: false,`,
     test: { file: "test/package/package.test.ts", name: "have each module of the sources once, so that there is one registry" },
