@@ -124,7 +124,7 @@ uint32_t qshm__os_real_path(const char *path, char *out, size_t capacity);
 
 struct qshm__sysv_stat {
     uint64_t size, attached;   /* of a segment */
-    int64_t changed, operated; /* seconds: made or set; changed by an operation (0: never). Of a semaphore */
+    int64_t operated;          /* seconds: when a semaphore was changed by an operation; 0: never */
     uint32_t mode, creator;    /* uid */
     bool removed;              /* of a segment: it only waits for its last user */
 };
@@ -153,7 +153,6 @@ int qshm__os_semaphore_set(int id, int value);
 int qshm__os_semaphore_changer(int id);
 int qshm__os_semaphore_stat(int id, struct qshm__sysv_stat *out);
 int qshm__os_semaphore_remove(int id);
-int64_t qshm__os_seconds(void); /* of the clock that those count by */
 
 /* --- time, sleeping, processes ------------------------------------------------------------------------------------ */
 
@@ -180,6 +179,8 @@ uint32_t qshm__os_working_directory(char *path, size_t capacity);
 int qshm__os_open_process(uint32_t pid, uint32_t *uid);
 /* Sends it a signal, of the system's numbers. */
 int qshm__os_signal_process(int fd, int signal);
+/* Has it ended, as far as its locks go? It may be waited for still. */
+bool qshm__os_process_has_ended(uint32_t pid);
 /* When a process started, in the system's own count; 0 if it cannot be known. */
 uint64_t qshm__os_process_start(uint32_t pid);
 /* When a process started, in ms since 1970; 0 if it cannot be known. */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,16 +50,28 @@ static const char *parse_number(const char *text, uint64_t *out)
     return at > text ? at : NULL;
 }
 
-uint64_t qshm__os_process_start(uint32_t pid)
+/* What stands behind the command's name, which may hold anything, ')' included; or NULL. */
+static const char *read_fields(uint32_t pid, char *text, size_t capacity)
 {
     char path[40];
-    char text[1024];
     snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    if (read_file(AT_FDCWD, path, text, sizeof text) < 0) {
-        return 0;
+    return read_file(AT_FDCWD, path, text, capacity) < 0 ? NULL : strrchr(text, ')');
+}
+
+bool qshm__os_process_has_ended(uint32_t pid)
+{
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+        return true;
     }
-    /* Field 22, counted from behind the command's name, which may hold anything, ')' included. */
-    const char *at = strrchr(text, ')');
+    char text[1024];
+    const char *at = read_fields(pid, text, sizeof text);
+    return at != NULL && strncmp(at, ") Z", 3) == 0;
+}
+
+uint64_t qshm__os_process_start(uint32_t pid)
+{
+    char text[1024];
+    const char *at = read_fields(pid, text, sizeof text); /* field 22 is looked for */
     for (int field = 2; at != NULL && field < 22; field++) {
         at = strchr(at + 1, ' ');
     }

@@ -5,10 +5,10 @@
  *
  * Invariants: a handle is a slot number with a generation, positive in 31 bits; a stale one finds nothing. Objects are never
  * freed, only used again. The table is shared by all threads; one object is used by one thread at a time. A forked
- * child has no objects: segments are not inherited, nor is what the kernel would take back.
+ * child has no objects: segments are not inherited, nor is what the kernel would take back; it uses the slots anew.
  *
  * Failure story: at the end of the process every object is closed, so that the last one out removes what there is; the lock is
- * waited for a second for that. One that another thread is inside of is left to the kernel, and found again by the next
+ * waited for a second in all for that. One that another thread is inside of is left to the kernel, and found again by the next
  * create().
  */
 #include <math.h>
@@ -27,11 +27,11 @@
 #include "qt_semaphore.h"
 
 enum { SLOT_BITS = 12, SLOTS = 1 << SLOT_BITS, GENERATIONS = 1 << (31 - SLOT_BITS) };
-static const double patience_at_exit = 1000; /* ms */
+static const double patience = 1000; /* ms, with a lock at the end of an object, or of all */
 
 struct object {
     _Atomic uint32_t handle; /* 0: free, or closed */
-    _Atomic bool reserved;
+    _Atomic uint32_t reserved; /* by this process; 0: free */
     uint32_t slot, generation, pid;
     _Atomic bool inside; /* it holds the lock, or a call is under way, by `thread` */
     _Atomic uintptr_t thread;
@@ -48,6 +48,7 @@ static struct object *_Atomic slots[SLOTS];
 
 static struct object *reserve(void)
 {
+    uint32_t me = qshm__handle_process();
     for (uint32_t i = 0; i < SLOTS; i++) {
         struct object *object = slots[i];
         if (object == NULL) {
@@ -62,7 +63,10 @@ static struct object *reserve(void)
                 free(made);
             }
         }
-        if (!atomic_exchange(&object->reserved, true)) {
+        uint32_t holder = object->reserved; /* one that we inherited is free */
+        if (holder != me && atomic_compare_exchange_strong(&object->reserved, &holder, me)) {
+            object->handle = 0;
+            object->inside = false;
             return object;
         }
     }
@@ -82,7 +86,7 @@ static void release(struct object *object)
 {
     object->handle = 0;
     object->inside = false;
-    object->reserved = false;
+    object->reserved = 0;
 }
 
 /* The object of a handle, or NULL. */
@@ -119,6 +123,21 @@ static void enter(struct object *object)
 static void leave(struct object *object)
 {
     object->inside = object->is_memory && object->memory.holds;
+}
+
+/* Is there another object by which this thread holds the lock? To wait for it could never end. */
+static bool awaits_itself(const struct qshm__qt_memory *asking)
+{
+    uintptr_t me = qshm__os_thread();
+    uint32_t process = qshm__handle_process();
+    for (uint32_t i = 0; i < SLOTS && slots[i] != NULL; i++) {
+        const struct object *other = slots[i];
+        if (other->handle != 0 && other->pid == process && other->inside && other->thread == me && other->is_memory &&
+            &other->memory != asking && other->memory.holds && other->memory.lock.id == asking->lock.id) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- keys --------------------------------------------------------------------------------------------------------- */
@@ -159,6 +178,7 @@ int32_t qshm_qt_memory(const void *file, uint32_t file_size, const void *lock_fi
     struct qshm__qt_memory *m = &object->memory;
     memset(m, 0, sizeof *m);
     m->key.project = project;
+    m->awaits_itself = awaits_itself;
     qshm__qt_semaphore_init(&m->lock, project, 1, true);
     if (project == 0 || project > 0xff || !set_path(&m->key, file, file_size) ||
         !set_path(&m->lock.key, lock_file, lock_file_size)) {
@@ -313,21 +333,6 @@ int32_t qshm_qt_compare(uint32_t handle, void *last, double size)
 
 /* --- the lock of memory ------------------------------------------------------------------------------------------- */
 
-/* Another object of this thread holds this lock: to wait for it could never end. */
-static bool is_held_by_this_thread(const struct object *asking)
-{
-    const struct qshm__qt_semaphore *lock = &asking->memory.lock;
-    uintptr_t me = qshm__os_thread();
-    for (uint32_t i = 0; i < SLOTS && slots[i] != NULL; i++) {
-        struct object *other = slots[i];
-        if (other != asking && other->handle != 0 && other->inside && other->thread == me && other->is_memory &&
-            other->memory.holds && other->memory.lock.id == lock->id) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int32_t qshm_qt_lock(double handle, double timeout_ms)
 {
     struct object *object = find_memory(handle);
@@ -340,11 +345,7 @@ int32_t qshm_qt_lock(double handle, double timeout_ms)
     }
     enter(object);
     struct qshm__failure failure = {0};
-    int r = qshm__qt_semaphore_take(&m->lock, 0, &failure);
-    if (r == 0 && timeout_ms > 0) {
-        r = is_held_by_this_thread(object) ? QSHM_E_DEADLOCK : qshm__qt_semaphore_take(&m->lock, timeout_ms, &failure);
-    }
-    m->holds = r == 1;
+    int r = qshm__qt_memory_lock(m, timeout_ms, &failure);
     leave(object);
     return r;
 }
@@ -455,7 +456,7 @@ int32_t qshm_qt_value(double handle)
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
-static void close_object(struct object *object)
+static void close_object(struct object *object, double patience_ms)
 {
     struct qshm__failure ignored = {0};
     if (!object->is_memory) {
@@ -466,7 +467,7 @@ static void close_object(struct object *object)
     }
     struct qshm__qt_memory *m = &object->memory;
     bool has_more_to_do = m->address != NULL || m->holds || (m->lock.made && m->lock.id >= 0);
-    if (has_more_to_do && qshm__qt_memory_detach(m, patience_at_exit, &ignored) != QSHM_QT_DONE) {
+    if (has_more_to_do && qshm__qt_memory_detach(m, patience_ms, &ignored) != QSHM_QT_DONE) {
         qshm__qt_memory_let_go(m);
     }
 }
@@ -477,7 +478,9 @@ int32_t qshm_qt_close(uint32_t handle)
     if (object == NULL) {
         return QSHM_E_HANDLE;
     }
-    close_object(object);
+    enter(object);
+    close_object(object, patience);
+    leave(object);
     if (object->is_memory && object->memory.view != NULL) {
         return 1;
     }
@@ -488,8 +491,10 @@ int32_t qshm_qt_close(uint32_t handle)
 int32_t qshm_qt_free(uint32_t handle, uint32_t keep)
 {
     int32_t r = qshm_qt_unmap(handle, keep);
-    if (r == 0) {
-        release(find(handle));
+    struct object *object = r == 0 ? find(handle) : NULL;
+    if (object != NULL) {
+        close_object(object, patience); /* it may have locked since qshm_qt_close */
+        release(object);
     }
     return r;
 }
@@ -521,10 +526,12 @@ int32_t qshm_qt_remove(uint32_t handle, uint32_t force, double timeout_ms, void 
 __attribute__((destructor)) static void close_all(void)
 {
     uintptr_t me = qshm__os_thread();
+    double deadline = qshm__os_now() + patience;
     for (uint32_t i = 0; i < SLOTS && slots[i] != NULL; i++) {
         struct object *object = slots[i];
+        double rest = deadline - qshm__os_now();
         if (object->handle != 0 && object->pid == qshm__handle_process() && !(object->inside && object->thread != me)) {
-            close_object(object);
+            close_object(object, rest > 0 ? rest : 0);
         }
     }
 }

@@ -71,9 +71,13 @@ int qshm__qt_memory_find(struct qshm__qt_memory *m)
     return look_by_key(m, &id, &found, &ignored) == 1 ? id : -1;
 }
 
-static int take_lock(struct qshm__qt_memory *m, double timeout_ms, struct qshm__failure *failure)
+int qshm__qt_memory_lock(struct qshm__qt_memory *m, double timeout_ms, struct qshm__failure *failure)
 {
-    int r = m->holds ? 1 : qshm__qt_semaphore_take(&m->lock, timeout_ms, failure);
+    int r = m->holds ? 1 : qshm__qt_semaphore_take(&m->lock, 0, failure);
+    if (r == 0 && timeout_ms > 0) {
+        r = m->awaits_itself(m) ? qshm__fail_check(failure, QSHM_E_DEADLOCK, "another object of this thread has the lock")
+                                : qshm__qt_semaphore_take(&m->lock, timeout_ms, failure);
+    }
     m->holds = r == 1;
     return r;
 }
@@ -90,6 +94,12 @@ static int give_lock_back(struct qshm__qt_memory *m, int result)
 /* Removes it instead, file and set. */
 static int remove_lock(struct qshm__qt_memory *m, int result)
 {
+    int id;
+    struct qshm__sysv_stat found;
+    struct qshm__failure ignored;
+    if (m->lock.shares_file && look_by_key(m, &id, &found, &ignored) == 0) {
+        qshm__qt_key_remove(&m->key, m->number);
+    }
     m->holds = false;
     qshm__qt_semaphore_remove(&m->lock);
     return result;
@@ -157,17 +167,18 @@ static int make_segment(struct qshm__qt_memory *m, uint64_t size, bool made_file
 static int create_locked(struct qshm__qt_memory *m, uint64_t size, bool read_only, bool *recovered,
                          struct qshm__failure *failure)
 {
-    int made_file = qshm__qt_key_make(&m->key, failure);
-    int r = made_file < 0 ? made_file : qshm__qt_key_number(&m->key, &m->number, failure);
+    int r = qshm__qt_key_make(&m->key, failure);
+    bool made_file = r == 1 || (m->lock.shares_file && m->lock.made);
+    r = r < 0 ? r : qshm__qt_key_number(&m->key, &m->number, failure);
     if (r <= 0) {
         return r < 0 ? r : qshm__fail_check(failure, QSHM_E_KEY, "its file was removed at once");
     }
-    int id = make_segment(m, size, made_file == 1, recovered, failure);
+    int id = make_segment(m, size, made_file, recovered, failure);
     r = id < 0 ? id : map(m, id, size, read_only, failure);
     if (r < 0 && id >= 0) {
         qshm__os_segment_remove(id);
     }
-    if (r < 0 && made_file == 1) {
+    if (r < 0 && made_file) {
         qshm__qt_key_remove(&m->key, m->number);
     }
     return r;
@@ -188,7 +199,7 @@ int qshm__qt_memory_create(struct qshm__qt_memory *m, uint64_t size, bool read_o
             return r < 0 ? r : QSHM_E_ALREADY_EXISTS;
         }
     }
-    r = take_lock(m, timeout_ms, failure);
+    r = qshm__qt_memory_lock(m, timeout_ms, failure);
     if (r <= 0) {
         return r;
     }
@@ -225,7 +236,7 @@ int qshm__qt_memory_attach(struct qshm__qt_memory *m, bool read_only, double tim
     if (r <= 0) {
         return r < 0 ? r : QSHM_E_NOT_FOUND;
     }
-    r = take_lock(m, timeout_ms, failure);
+    r = qshm__qt_memory_lock(m, timeout_ms, failure);
     if (r <= 0) {
         return r;
     }
@@ -238,31 +249,37 @@ int qshm__qt_memory_attach(struct qshm__qt_memory *m, bool read_only, double tim
 
 /* --- detach and remove -------------------------------------------------------------------------------------------- */
 
-/* Ends the attachment. Behind a view there has to be memory still: the new mapping takes the segment's place at once. */
-static void unmap(struct qshm__qt_memory *m)
+/* Ends the attachment. Behind a view there has to be memory still: the new mapping takes the segment's place at once. If
+ * there is none to be had, all stays as it is. */
+static int unmap(struct qshm__qt_memory *m, struct qshm__failure *failure)
 {
-    if (m->view == NULL || qshm__os_neutralise(m->view, m->view_size) < 0) {
-        qshm__os_segment_detach(m->address);
-        m->view = NULL;
+    int r = m->view == NULL ? qshm__os_segment_detach(m->address) : qshm__os_neutralise(m->view, m->view_size);
+    if (r < 0) {
+        return qshm__fail_call(failure, m->view == NULL ? "shmdt" : "mmap", r);
     }
     m->address = NULL;
     m->size = 0;
+    return 0;
 }
 
 int qshm__qt_memory_detach(struct qshm__qt_memory *m, double timeout_ms, struct qshm__failure *failure)
 {
-    int r = take_lock(m, timeout_ms, failure);
+    int r = qshm__qt_memory_lock(m, timeout_ms, failure);
     if (r <= 0) {
         return r;
     }
     struct qshm__sysv_stat found;
     if (m->address != NULL) {
-        unmap(m);
+        r = unmap(m, failure);
+        if (r < 0) {
+            return give_lock_back(m, r);
+        }
         QSHM_POINT("detached");
         if (qshm__os_segment_stat(m->id, &found) == 0 && found.attached == 0 && !found.removed) {
-            qshm__qt_key_remove(&m->key, m->number);
-            QSHM_POINT("segment's file removed");
-            qshm__os_segment_remove(m->id);
+            if (qshm__os_segment_remove(m->id) == 0) { /* first: without its file nobody would find it */
+                QSHM_POINT("segment removed");
+                qshm__qt_key_remove(&m->key, m->number);
+            }
             return remove_lock(m, QSHM_QT_DONE);
         }
     }
@@ -271,8 +288,10 @@ int qshm__qt_memory_detach(struct qshm__qt_memory *m, double timeout_ms, struct 
 
 void qshm__qt_memory_let_go(struct qshm__qt_memory *m)
 {
-    if (m->address != NULL) {
-        unmap(m);
+    struct qshm__failure ignored;
+    if (m->address != NULL && unmap(m, &ignored) < 0) {
+        m->address = NULL; /* its end comes with the process's */
+        m->size = 0;
     }
     if (m->holds) {
         give_lock_back(m, 0);
@@ -317,13 +336,15 @@ int qshm__qt_memory_remove(struct qshm__qt_memory *m, uint64_t own, bool force, 
     if (has_segment == 1 && found.attached > own && !force) { /* whoever has the lock need not be waited for */
         return QSHM_E_IN_USE;
     }
-    int locked = take_lock(m, timeout_ms, failure);
-    if (locked < 0 || (locked == QSHM_QT_TIMED_OUT && !force)) {
+    int locked = qshm__qt_memory_lock(m, timeout_ms, failure);
+    bool is_locked = locked == QSHM_QT_DONE;
+    bool goes_on = is_locked || (force && (locked == QSHM_QT_TIMED_OUT || locked == QSHM_E_DEADLOCK));
+    if (!goes_on) {
         return locked;
     }
     int r = remove_segment(m, own, force, failure);
     if (r == 0) {
         return remove_lock(m, QSHM_QT_DONE);
     }
-    return locked == QSHM_QT_TIMED_OUT ? r : give_lock_back(m, r);
+    return is_locked ? give_lock_back(m, r) : r;
 }

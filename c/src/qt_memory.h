@@ -22,11 +22,14 @@ struct qshm__qt_memory {
     bool read_only;
     void *view; /* what JavaScript got of it; outlives the attachment */
     uint64_t view_size;
+    bool (*awaits_itself)(const struct qshm__qt_memory *); /* does whoever asks for the lock hold it by another object? */
 };
 
 /* What became of waiting for the lock: an operation that could not have it in time. */
 enum { QSHM_QT_TIMED_OUT = 0, QSHM_QT_DONE = 1 };
 
+/* Takes the lock, unless it is held: DONE, TIMED_OUT, or an error, also DEADLOCK. */
+int qshm__qt_memory_lock(struct qshm__qt_memory *m, double timeout_ms, struct qshm__failure *failure);
 /* DONE, TIMED_OUT, or an error. `*recovered`: what was there was left behind by a crash; create removes it, attach
  * attaches to it. All of them give the lock back in the end, also if it was held before. */
 int qshm__qt_memory_create(struct qshm__qt_memory *m, uint64_t size, bool read_only, double timeout_ms, bool *recovered,

@@ -17,8 +17,8 @@ struct qshm__qt_semaphore {
     int32_t number;
     bool made;     /* the set or its file, by this object: which then removes both */
     bool is_lock;  /* its value is 0 or 1; see qt_semaphore.c */
+    int taken;     /* of a lock: what is still to be given back; more than 1 if it was raised */
     bool shares_file; /* the file is that of a segment, too, and is removed with that */
-    int64_t set_at, opened_at; /* s: when its value was last set, as far as seen; when that was seen */
 };
 
 /* 0 = not yet open: every operation opens it, and opens it anew when somebody has removed it. */
