@@ -18,7 +18,7 @@
  *
  * Failure story: killed with the file made, or the segment without its attachment, the next create() goes on from there.
  * Killed inside, the kernel gives the lock back. Killed between the removals, the rest is a file that leads nowhere, or a lock
- * without a segment: the next create() takes both as they are (tests: "qt_..._is_killed_anywhere").
+ * without a segment: the next create() takes both as they are (tests: "qt_kill_...").
  */
 #include "qt_memory.h"
 

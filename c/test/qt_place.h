@@ -41,6 +41,8 @@ int qt_segment_id(const char *file);
 int qt_set_id(const char *file);
 int qt_attachments(void); /* of the segment of "shm" */
 int qt_value(void);       /* of the set of "sem" */
+/* Makes the file. */
+void qt_touch(const char *file);
 int count_segments(void);
 int count_sets(void);
 /* Nothing is left: no segment, no set, no file. */
