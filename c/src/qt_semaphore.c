@@ -22,7 +22,8 @@
  *  - A process that has ended holds nothing: what it owed may have made it the last one that changed the lock, even though the
  *    value stayed 0 (tests: "qt_lock_survives_what_...").
  *  - Removed only by who holds it: nobody else is inside then. Those who wait in the kernel are told, and make a new one.
- *    First the file, then the set: a newcomer must not find the old file with a new set that waiters have made.
+ *    First the file, then the set: a newcomer must not find the old file with a new set that waiters have made
+ *    (test: "qt_lock_removed_with_its_segment").
  *
  * Failure story: killed between making the set and setting its value, it is 0, and never was changed by anybody: whoever opens
  * it and sees that for a second removes it, and makes another. To set it instead would be to share it with a maker that was

@@ -424,6 +424,48 @@ CASE(qt_lock_made_anew_keeps_its_file)
     trio_end(&t, true, true, true);
 }
 
+static void detach_step_by_step(void *argument)
+{
+    struct unlocking *u = argument;
+    int32_t handle = qt_created();
+    EQ(qshm_qt_lock(handle, 0), 1);
+    gate_open(&u->locked);
+    gate_pass(&u->go);
+    stepper_begin(u->stepper);
+    EQ(qt_detach(handle), 1);
+    stepper_end();
+}
+
+/* The last one out removes the lock's file before the set: whoever waits for that makes both anew, as a newcomer does, and not
+ * a set for a file that is about to go. */
+CASE(qt_lock_removed_with_its_segment)
+{
+    qt_place();
+    struct unlocking u = {.stepper = stepper_make(), .locked = gate_make(), .go = gate_make()};
+    pid_t last = spawn(detach_step_by_step, &u);
+    gate_pass(&u.locked);
+    struct qt_peer waiter = qt_peer_start(), newcomer = qt_peer_start();
+    qt_begin(&waiter, QT_LOCK, 1 << 30);
+    wait_for_system_call(waiter.pid, SYS_semtimedop);
+    gate_open(&u.go);
+    do {
+        step_to(u.stepper, last, "semctl remove");
+    } while (qt_segment_id("shm") >= 0);
+    bool goes_on = step_on(u.stepper, last);
+    EQ(qt_finish(&waiter), 1);
+    if (goes_on) {
+        step_free(u.stepper, last);
+    }
+    EQ(qt_do(&newcomer, QT_LOCK, 5), 0);
+    EQ(qt_do(&waiter, QT_UNLOCK, 0), 1);
+    EQ(qt_do(&newcomer, QT_LOCK, 0), 1);
+    EQ(qt_do(&newcomer, QT_UNLOCK, 0), 1);
+    qt_peer_end(&waiter);
+    qt_peer_end(&newcomer);
+    qt_end(qt_created());
+    qt_is_clean();
+}
+
 /* --- the maker of the set ----------------------------------------------------------------------------------------- */
 
 struct making {
