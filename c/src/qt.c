@@ -522,16 +522,25 @@ int32_t qshm_qt_remove(uint32_t handle, uint32_t force, double timeout_ms, void 
     return finish(object, r, false, outcome, &failure);
 }
 
+static bool is_to_close(const struct object *object, uintptr_t thread)
+{
+    return object->handle != 0 && object->pid == qshm__handle_process() && !(object->inside && object->thread != thread);
+}
+
 /* See leave_all in api.c: exit hook and destructor are both there, and the second finds nothing. */
 __attribute__((destructor)) static void close_all(void)
 {
     uintptr_t me = qshm__os_thread();
     double deadline = qshm__os_now() + patience;
+    for (uint32_t i = 0; i < SLOTS && slots[i] != NULL; i++) { /* or those that hold nothing would wait for this thread */
+        if (is_to_close(slots[i], me) && slots[i]->is_memory && slots[i]->memory.holds) {
+            qshm_qt_unlock(slots[i]->handle);
+        }
+    }
     for (uint32_t i = 0; i < SLOTS && slots[i] != NULL; i++) {
-        struct object *object = slots[i];
         double rest = deadline - qshm__os_now();
-        if (object->handle != 0 && object->pid == qshm__handle_process() && !(object->inside && object->thread != me)) {
-            close_object(object, rest > 0 ? rest : 0);
+        if (is_to_close(slots[i], me)) {
+            close_object(slots[i], rest > 0 ? rest : 0);
         }
     }
 }

@@ -807,6 +807,23 @@ CASE(qt_memory_exit)
     qt_is_clean();
 }
 
+static void exit_with_the_lock(void *argument)
+{
+    (void)argument;
+    qt_created();
+    int32_t handle = qt_memory();
+    EQ(qshm_qt_lock(handle, 0), 1);
+    exit(0);
+}
+
+/* Held by another object than the one that has to remove the segment. */
+CASE(qt_memory_exit_with_the_lock)
+{
+    qt_place();
+    EQ(wait_exit(spawn(exit_with_the_lock, NULL)), 0);
+    qt_is_clean();
+}
+
 static void exit_while_locked(void *argument)
 {
     struct ending *ending = argument;
