@@ -10,6 +10,7 @@
 
 import { runtime } from "../../ffi/load.ts";
 import { QshmError } from "../errors.ts";
+import { remove } from "../inspect.ts";
 import { SharedMemory } from "../shared_memory.ts";
 import { checkBoolean, checkOptions, checkTimeout } from "../validate.ts";
 import { checkWait } from "../wait.ts";
@@ -54,6 +55,15 @@ export class Companion {
   /** Tells those who wait to look. */
   ring(): void {
     this.memory?.notify();
+  }
+
+  /** Removes one that processes that crashed have left behind. */
+  remove(): void {
+    try {
+      remove("memory", this.#key);
+    } catch (error) {
+      if (!(error instanceof QshmError)) throw error; // it is in use
+    }
   }
 
   /** Ends the waits of this object. */

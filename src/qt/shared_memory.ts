@@ -216,6 +216,7 @@ export class QSharedMemory implements Disposable {
     this.#isReadOnly = readOnly;
     this.#recovered = this.#segment!.wasLeftBehind;
     this.#companion = new Companion(this.nativeIpcKey());
+    if (this.#recovered) this.#companion.remove(); // of the same crash
     this.#status.clear();
     this.#listeners.start();
     return true;
@@ -419,7 +420,9 @@ export class QSharedMemory implements Disposable {
     if (named === NO_KEY) return false;
     const segment = new Segment(named);
     try {
-      return segment.remove(force, REMOVE_TIMEOUT) === DONE;
+      const isRemoved = segment.remove(force, REMOVE_TIMEOUT) === DONE;
+      new Companion(writtenForm(named)).remove();
+      return isRemoved;
     } finally {
       segment.close();
     }

@@ -4,17 +4,12 @@ import { describe, expect, it } from "vitest";
 import { semaphore } from "../support/qt_system_v.ts";
 import { QTS } from "../support/qt.ts";
 import { because } from "../support/skips.ts";
-import { type Memory, OURS, PAIRS, type Remote, skipOf } from "./peer.ts";
+import { OURS, PAIRS, skipOf } from "./peer.ts";
 import { testPlace } from "./place.ts";
 
 const place = testPlace();
 
 const TIMES = 3000;
-
-/** The id of the lock of a segment, by its file. */
-async function lockOf(memory: Remote<Memory>): Promise<number> {
-  return place.semaphoreId((await memory.nativeKey()).replace("sharedmemory", "systemsem"))!;
-}
 
 describe.each(PAIRS)("%s makes it, %s joins", (maker, joiner) => {
   const skip = skipOf(maker, joiner);
@@ -26,7 +21,7 @@ describe.each(PAIRS)("%s makes it, %s joins", (maker, joiner) => {
     const [memory, other] = await Promise.all([a.memory(key), b.memory(key)]);
     expect(await memory.create(1)).toBe(true);
     expect(await other.attach()).toBe(true);
-    const id = await lockOf(memory);
+    const id = await place.lockOf(memory);
     for (const [holder, waiter, byte] of [[memory, other, "01"], [other, memory, "02"]] as const) {
       expect(await holder.lock()).toBe(true);
       expect(semaphore(id)?.value).toBe(0);
@@ -51,7 +46,7 @@ describe.each(PAIRS)("%s makes it, %s joins", (maker, joiner) => {
     const [memory, other] = await Promise.all([a.memory(key), b.memory(key)]);
     expect(await memory.create(1)).toBe(true);
     expect(await other.attach()).toBe(true);
-    const id = await lockOf(memory);
+    const id = await place.lockOf(memory);
     expect(await memory.lock()).toBe(true);
     const detached = other.detach();
     await place.waiting(id);
@@ -72,7 +67,7 @@ describe("a count", () => {
       const memories = await Promise.all(peers.map((peer) => peer.memory(key)));
       expect(await memories[0]!.create(4)).toBe(true);
       for (const memory of memories.slice(1)) expect(await memory.attach()).toBe(true);
-      const id = await lockOf(memories[0]!);
+      const id = await place.lockOf(memories[0]!);
       expect(await Promise.all(memories.map((memory) => memory.count(TIMES)))).toEqual(memories.map(() => TIMES));
       const bytes = Buffer.from(await memories[0]!.read(0, 4), "hex");
       expect(bytes.readUInt32LE()).toBe(TIMES * memories.length);

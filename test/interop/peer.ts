@@ -50,6 +50,14 @@ export interface Memory {
   delete(): null;
 }
 
+/** What ours has beyond Qt. */
+export interface OwnMemory extends Memory {
+  nativeIpcKey(): string;
+  tryLock(): boolean;
+  forceUnlock(): boolean;
+  recovered(): boolean;
+}
+
 /** QSystemSemaphore over there. */
 export interface Semaphore {
   setKey(key: string, initial?: number, mode?: number): null;
@@ -59,6 +67,14 @@ export interface Semaphore {
   error(): number;
   errorString(): string;
   delete(): null;
+}
+
+/** What ours has beyond Qt before 6.6. */
+export interface OwnSemaphore extends Semaphore {
+  setNativeKey(key: string, initial?: number, mode?: number): null;
+  nativeIpcKey(): string;
+  tryAcquire(): boolean;
+  value(): number;
 }
 
 /** The same methods, with the answers of another process. */
@@ -91,6 +107,21 @@ export class QtPeer extends PeerProcess {
 
   semaphore(key: string, initial?: number, mode?: number): Promise<Remote<Semaphore>> {
     return this.#make("new QSystemSemaphore", key, initial, mode);
+  }
+
+  /** Memory of a peer of ours. */
+  ownMemory(key?: string): Promise<Remote<OwnMemory>> {
+    return this.#make("new QSharedMemory", key ?? null);
+  }
+
+  /** A semaphore of a peer of ours. */
+  ownSemaphore(key: string, initial?: number, mode?: number): Promise<Remote<OwnSemaphore>> {
+    return this.#make("new QSystemSemaphore", key, initial, mode);
+  }
+
+  /** `QSharedMemory.remove`, in a peer of ours. */
+  remove(key: string, force = false): Promise<unknown> {
+    return this.#call(0, "remove", key, force);
   }
 
   /** Ends it from within; objects are destroyed by "exit" in C++. */

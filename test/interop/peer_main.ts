@@ -65,6 +65,7 @@ function systemSemaphore(key: string, initial = 0, mode = QSystemSemaphore.Open)
 add(process, {
   "new QSharedMemory": sharedMemory,
   "new QSystemSemaphore": systemSemaphore,
+  remove: (key: string, force: boolean) => QSharedMemory.remove(key, { force }),
 } as Methods);
 
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);

@@ -10,7 +10,7 @@ import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeEach, expect } from "vitest";
 import { testDirectory } from "../support/directory.ts";
 import { ftok, removeObject, type Segment, segments, semaphore, semaphores } from "../support/qt_system_v.ts";
-import { type PeerName, QtPeer } from "./peer.ts";
+import { type Memory, type PeerName, QtPeer, type Remote } from "./peer.ts";
 
 /** What stands in the directory and in the kernel. */
 export interface Traces {
@@ -63,7 +63,7 @@ export class Place {
 
   async #start(name: PeerName, prefix: readonly string[] = []): Promise<QtPeer> {
     const peer = await QtPeer.start(name, { TMPDIR: this.path, QSHM_DIRECTORY: this.#companions.path }, prefix);
-    this.#pids.add(peer.pid);
+    this.watch(peer.pid);
     return peer;
   }
 
@@ -77,6 +77,16 @@ export class Place {
   semaphoreId(file: string, project?: number): number | undefined {
     const key = ftok(statSync(file), project);
     return semaphores().find((set) => set.key === key)?.id;
+  }
+
+  /** The id of the lock of a segment, by its file. */
+  async lockOf(memory: Remote<Memory>): Promise<number> {
+    return this.semaphoreId((await memory.nativeKey()).replace("sharedmemory", "systemsem"))!;
+  }
+
+  /** What this process leaves is this place's affair, too. */
+  watch(pid: number): void {
+    this.#pids.add(pid);
   }
 
   /** Resolves once so many processes wait in the kernel for this semaphore. */

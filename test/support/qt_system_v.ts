@@ -63,7 +63,7 @@ export function semaphore(id: number): Semaphore | undefined {
   }
   const row = text.trim().split("\n").at(-1)!.trim().split(/\s+/).map(Number);
   const [number, value, waiters, , changer] = row;
-  return number === 0 ? { value: value!, waiters: waiters!, changer: changer! } : undefined;
+  return number === 0 && row.length === 5 ? { value: value!, waiters: waiters!, changer: changer! } : undefined;
 }
 
 /** The key of a file, as `ftok` with this project number makes it. */
