@@ -20,5 +20,6 @@ export const TIMED_OUT = 0;
 export const DONE = 1;
 export const ARGUMENT = -2;
 export const NOT_FOUND = -5;
+export const RESOURCES = -15;
 export const DEADLOCK = -12;
 export const IN_USE = -14;

@@ -7,7 +7,7 @@
 
 import { errorOf } from "../errors.ts";
 import { describe } from "../validate.ts";
-import { library } from "./library.ts";
+import { library, RESOURCES } from "./library.ts";
 
 /** What a key leads to. */
 export interface NativeKey {
@@ -35,10 +35,15 @@ function encode(key: string): Uint8Array {
   return new TextEncoder().encode(key.replaceAll(/\p{Surrogate}/gu, "?"));
 }
 
+/** Letters, of which a file's name cannot have so many. */
+const TOO_MANY = 300;
+
 function fileOf(purpose: Purpose, key: string): string {
   const bytes = encode(key);
   const path = new Uint8Array(4096);
   const length = library().qshm_qt_key_file(purpose === "memory" ? 0 : 1, bytes, bytes.length, path, path.length);
+  const letters = key.replaceAll(/[^A-Za-z]/g, "");
+  if (length === RESOURCES && letters.length > TOO_MANY) return fileOf(purpose, letters.slice(0, TOO_MANY)); // as impossible
   if (length < 0) throw errorOf({ result: length, operation: "name", key, subject: "the key's file" });
   return new TextDecoder().decode(path.subarray(0, length));
 }
@@ -60,14 +65,14 @@ export class NativeKeyError extends Error {}
 export function nativeKey(purpose: Purpose, text: unknown): NativeKey {
   if (typeof text !== "string") throw new TypeError(`Native key must be a string: got ${describe(text)}`);
   if (text === "") return NO_KEY;
-  const written = /^([a-z]+)(-\d+)?:(.*)$/su.exec(text);
-  const [, type, number, rest] = written ?? [];
-  if (text.startsWith("/") || written === null) return checked({ legacy: "", path: text, lockPath: text, project: PROJECT });
+  const written = /^([^-/:]*)([^/:]*):(.*)$/su.exec(text);
+  const [, type, number = "", rest] = written ?? [];
+  if (written === null) return checked({ legacy: "", path: text, lockPath: text, project: PROJECT });
   if (type === "posix" || type === "windows") {
     throw new NativeKeyError(`keys of type ${type} are not supported: use setKey(), or a native key "systemv:/path"`);
   }
-  const project = number === undefined ? PROJECT : Number(number.slice(1));
-  if (type !== "systemv" || project < 1 || project > 255) throw new NativeKeyError(`not a native key: ${JSON.stringify(text)}`);
+  const project = number === "" ? PROJECT : /^-\d+$/.test(number) ? Number(number.slice(1)) : NaN;
+  if (type !== "systemv" || !(project >= 1 && project <= 255)) throw new NativeKeyError(`not a native key: ${JSON.stringify(text)}`);
   const [path, legacy] = parse(rest!);
   return checked({ legacy, path, lockPath: legacy === "" ? path : fileOf("semaphore", legacy), project });
 

@@ -10,7 +10,7 @@ import { semaphore } from "../support/qt_system_v.ts";
 import { isQt } from "../support/qt.ts";
 import { because, SKIPS } from "../support/skips.ts";
 import { MEMORY, READ_ONLY } from "./errors.ts";
-import { ALL, OURS, type OwnMemory, type PeerName, type QtPeer, type Remote, skipOf } from "./peer.ts";
+import { ALL, type Memory, OURS, type OwnMemory, type PeerName, type QtPeer, type Remote, skipOf } from "./peer.ts";
 import { testPlace } from "./place.ts";
 
 const place = testPlace();
@@ -343,7 +343,7 @@ describe("tst_QSharedMemory", () => {
     const key = place.freshKey();
     const EMPTY = "00", OFFERED = "01", END = "ff";
     const taken: number[] = [];
-    const consume = async (consumer: QtPeer): Promise<void> => {
+    const consume = async (consumer: QtPeer): Promise<Remote<Memory>> => {
       const memory = await consumer.memory(key);
       while (!(await memory.attach())) expect([MEMORY.NotFound, MEMORY.KeyError]).toContain(await memory.error());
       for (let state = ""; state !== END;) {
@@ -356,9 +356,9 @@ describe("tst_QSharedMemory", () => {
         }
         expect(await memory.unlock()).toBe(true);
       }
-      await memory.delete();
+      return memory;
     };
-    const produce = async (): Promise<void> => {
+    const produce = async (): Promise<Remote<Memory>> => {
       const memory = await peer!.memory(key);
       expect(await memory.create(1024)).toBe(true);
       for (let i = 1; i <= 6;) {
@@ -370,9 +370,12 @@ describe("tst_QSharedMemory", () => {
         }
         expect(await memory.unlock()).toBe(true);
       }
-      await memory.delete();
+      return memory;
     };
-    await Promise.all([...consumers.map(consume), produce()]);
+    // Only then do they go: a Qt program that made the lock removes it when it goes, while others hold it, and Qt's own test of
+    // this is skipped as unstable.
+    const memories = await Promise.all([produce(), ...consumers.map(consume)]);
+    for (const memory of memories) await memory.delete();
     expect(taken).toEqual([1, 2, 3, 4, 5]);
   });
 });
