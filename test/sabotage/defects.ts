@@ -1282,18 +1282,6 @@ const PACKAGE: Defect[] = [
   },
 ];
 
-export const DEFECTS: readonly Defect[] = [
-  ...LIFETIME,
-  ...LOCK,
-  ...MESSAGES,
-  ...SAFETY,
-  ...TYPESCRIPT,
-  ...GUARD,
-  ...WAKING,
-  ...DATA_STREAM,
-  ...SHIPPING,
-  ...PACKAGE,
-];
 const QT: Defect[] = [
   {
     name: "qt-opening-sets-the-lock",
@@ -1375,4 +1363,16 @@ const QT: Defect[] = [
   },
 ];
 
-export const DEFECTS: readonly Defect[] = [...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...MESSAGES, ...SAFETY, ...TYPESCRIPT, ...QT];
+export const DEFECTS: readonly Defect[] = [
+  ...LIFETIME,
+  ...LOCK,
+  ...MESSAGES,
+  ...SAFETY,
+  ...TYPESCRIPT,
+  ...GUARD,
+  ...WAKING,
+  ...DATA_STREAM,
+  ...SHIPPING,
+  ...PACKAGE,
+  ...QT,
+];
