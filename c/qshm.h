@@ -422,7 +422,8 @@ QSHM_API int32_t qshm_qt_key_file(uint32_t semaphore, const void *key, uint32_t 
 QSHM_API int32_t qshm_qt_memory(const void *file, uint32_t file_size, const void *lock_file, uint32_t lock_file_size,
                                 uint32_t project);
 /* Each of these takes the lock, for which it blocks up to `timeout_ms` (HUGE_VAL: no limit); 1 = done, 0 = time was up;
- * DEADLOCK: another object of the calling thread has it, so that to block would be for nothing. They give the lock back even if it was held before, as Qt does.
+ * DEADLOCK: another object of the calling thread has it, so that to block would be for nothing. They give the lock back
+ * even if it was held before, as Qt does.
  * create: ALREADY_EXISTS, which it finds out without the lock; RECOVERED: a crash had left one behind, which was removed.
  * attach: NOT_FOUND; RECOVERED: nobody was attached, a crash left it behind. The outcome's `size` is the segment's.
  * detach: the last one out removes segment, lock and files. Where qshm_qt_payload was called, the range is inert memory from

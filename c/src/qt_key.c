@@ -20,7 +20,7 @@
 #include "os.h"
 #include "sha1.h"
 
-enum { IS_LINK = 0120000, TYPE = 0170000 };
+enum { IS_FILE = 0100000, IS_LINK = 0120000, TYPE = 0170000 };
 
 /* QDir::tempPath(): of a TMPDIR that leads nowhere it gives nothing, and the files stand in the root. */
 static uint32_t temporary_directory(char *path)
@@ -74,11 +74,10 @@ int qshm__qt_key_make(const struct qshm__qt_key *key, struct qshm__failure *fail
     return error == QSHM_E_SYSTEM ? QSHM_E_KEY : error;
 }
 
-int qshm__qt_key_number(const struct qshm__qt_key *key, int32_t *number, struct qshm__failure *failure)
+/* What stands at the path: 1; 0 if nothing does. */
+static int look(const struct qshm__qt_key *key, struct qshm__stat *found, struct qshm__failure *failure)
 {
-    struct qshm__stat found;
-    *number = 0;
-    int r = qshm__os_stat_path(key->path, &found);
+    int r = qshm__os_stat_path(key->path, found);
     if (r == -ENOENT) {
         return 0;
     }
@@ -86,19 +85,32 @@ int qshm__qt_key_number(const struct qshm__qt_key *key, int32_t *number, struct 
         int error = qshm__fail_call(failure, "statx", r);
         return error == QSHM_E_SYSTEM ? QSHM_E_KEY : error;
     }
-    if ((found.mode & TYPE) == IS_LINK) {
+    if ((found->mode & TYPE) == IS_LINK) {
         return qshm__fail_check(failure, QSHM_E_UNSAFE_FILE, "is a symbolic link");
     }
-    *number = (int32_t)((key->project & 0xff) << 24 | (uint32_t)(found.device & 0xff) << 16 |
-                        (uint32_t)(found.inode & 0xffff));
     return 1;
+}
+
+static int32_t number_of(const struct qshm__qt_key *key, const struct qshm__stat *found)
+{
+    return (int32_t)((key->project & 0xff) << 24 | (uint32_t)(found->device & 0xff) << 16 |
+                     (uint32_t)(found->inode & 0xffff));
+}
+
+int qshm__qt_key_number(const struct qshm__qt_key *key, int32_t *number, struct qshm__failure *failure)
+{
+    struct qshm__stat found;
+    int r = look(key, &found, failure);
+    *number = r == 1 ? number_of(key, &found) : 0;
+    return r;
 }
 
 void qshm__qt_key_remove(const struct qshm__qt_key *key, int32_t number)
 {
-    int32_t now;
+    struct qshm__stat found;
     struct qshm__failure ignored;
-    if (qshm__qt_key_number(key, &now, &ignored) == 1 && now == number) {
+    if (look(key, &found, &ignored) == 1 && number_of(key, &found) == number && (found.mode & TYPE) == IS_FILE &&
+        found.size == 0) {
         qshm__os_unlink_path(key->path);
     }
 }

@@ -25,7 +25,8 @@ int qshm__qt_key_file(bool semaphore, const uint8_t *key, uint32_t size, char pa
 int qshm__qt_key_make(const struct qshm__qt_key *key, struct qshm__failure *failure);
 /* The number: 1; 0 if there is no file. */
 int qshm__qt_key_number(const struct qshm__qt_key *key, int32_t *number, struct qshm__failure *failure);
-/* Removes the file if it still leads to this number: it may have been made anew for another object. */
+/* Removes the file if it still leads to this number: it may have been made anew for another object. And only if it is empty, as
+ * those are that were made here: a native key may name any file. */
 void qshm__qt_key_remove(const struct qshm__qt_key *key, int32_t number);
 
 #endif

@@ -314,7 +314,7 @@ static int remove_segment(struct qshm__qt_memory *m, uint64_t own, bool force, s
     }
     int32_t number;
     if (r == 0 && qshm__qt_key_number(&m->key, &number, failure) == 1) {
-        qshm__os_unlink_path(m->key.path);
+        qshm__qt_key_remove(&m->key, number);
     }
     return r;
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { QDataStream, QSharedMemory } from "../../../src/qt/mod.ts";
 import { freshKey, type Suite } from "../case.ts";
 import { microtasks, rejectionOf, thrownBy, watch } from "../helpers.ts";
-import { killPeer, startPeer } from "../peers.ts";
+import { directory, killPeer, startPeer } from "../peers.ts";
 
 const WATCHDOG = { timeout: 60_000 };
 
@@ -311,6 +311,24 @@ export const qtMemory: Suite = {
         assert.equal(QSharedMemory.remove(memory.key()), false, "nothing is left");
         assert.ok(memory.create(1), "and it can still be made");
         memory[Symbol.dispose]();
+      },
+    },
+    {
+      name: "a native key may name any file; one that is not empty is never removed",
+      needs: "system",
+      async run() {
+        const { existsSync, readFileSync, rmSync, writeFileSync } = await import("node:fs");
+        const path = `${directory()}/precious`;
+        writeFileSync(path, "contents");
+        const memory = new QSharedMemory();
+        memory.setNativeKey(path);
+        assert.ok(memory.create(8) && memory.lock() && memory.unlock() && memory.detach(), memory.errorString());
+        memory[Symbol.dispose]();
+        assert.equal(readFileSync(path, "utf8"), "contents");
+        rmSync(path);
+        memory.setNativeKey(path);
+        assert.ok(memory.create(8) && memory.detach(), memory.errorString());
+        assert.equal(existsSync(path), false, "one that was made for it is");
       },
     },
     {
