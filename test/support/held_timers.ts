@@ -31,3 +31,9 @@ export function runHeldTimers(): void {
     f();
   }
 }
+
+/** Ends the holding; runs those that are held. */
+export function letTimersGo(): void {
+  runHeldTimers();
+  Object.assign(globalThis, { setTimeout: start, clearTimeout: stop });
+}

@@ -2,7 +2,7 @@
 
 import type * as qshm from "../../mod.ts";
 import { PeerProcess } from "./peer_process.ts";
-import { commandOf, type RuntimeName, TEST_LIBRARY } from "./runtimes.ts";
+import { type Command, commandOf, type RuntimeName, TEST_LIBRARY } from "./runtimes.ts";
 
 export { PeerError } from "./peer_process.ts";
 
@@ -19,13 +19,21 @@ export interface PeerOptions {
   /** Run as this user and group; for root only. */
   readonly uid?: number;
   readonly gid?: number;
+  /** A command that starts it as its last arguments say, as `unshare` does. */
+  readonly within?: readonly string[];
+}
+
+/** The command that runs a peer, in another command or not. */
+function peerCommand(runtime: RuntimeName, [outer, ...before]: readonly string[]): Command {
+  const inner = commandOf(runtime, new URL("./peer_main.ts", import.meta.url).pathname);
+  return outer === undefined ? inner : { command: outer, args: [...before, inner.command, ...inner.args] };
 }
 
 export class Peer extends PeerProcess {
   readonly runtime: RuntimeName;
 
   private constructor(runtime: RuntimeName, options: PeerOptions) {
-    super(runtime, commandOf(runtime, new URL("./peer_main.ts", import.meta.url).pathname), {
+    super(runtime, peerCommand(runtime, options.within ?? []), {
       env: {
         ...process.env,
         QSHM_DIRECTORY: options.directory,
