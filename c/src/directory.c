@@ -79,6 +79,12 @@ static int explain_open(struct qshm__directory *directory, int error, struct qsh
     return qshm__fail_call(failure, "open", error);
 }
 
+static int refuse_owner(uint32_t uid, int error, struct qshm__failure *failure)
+{
+    return uid == QSHM_SOMEBODY ? qshm__fail_check(failure, error, "belongs to a user without a number here")
+                                : qshm__fail_check(failure, error, "belongs to user %u", uid);
+}
+
 static int check(struct qshm__directory *directory, bool is_default, struct qshm__failure *failure)
 {
     struct qshm__stat found;
@@ -99,7 +105,7 @@ static int check(struct qshm__directory *directory, bool is_default, struct qshm
     }
     bool ours = found.uid == qshm__os_uid() || (!is_default && (found.uid == 0 || directory->group_shared));
     if (!ours) {
-        return qshm__fail_check(failure, QSHM_E_UNSAFE_DIRECTORY, "belongs to user %u", found.uid);
+        return refuse_owner(found.uid, QSHM_E_UNSAFE_DIRECTORY, failure);
     }
     static _Atomic uint64_t accepted; /* the device that was asked about last, plus 1 */
     if (accepted != found.device + 1) {
@@ -233,7 +239,7 @@ int qshm__directory_check_file(const struct qshm__directory *directory, const st
         return qshm__fail_check(failure, QSHM_E_UNSAFE_FILE, "has %u hard links", file->links);
     }
     if (file->uid != qshm__os_uid() && !(directory->group_shared && file->gid == directory->gid)) {
-        return qshm__fail_check(failure, QSHM_E_UNSAFE_FILE, "belongs to user %u", file->uid);
+        return refuse_owner(file->uid, QSHM_E_UNSAFE_FILE, failure);
     }
     if ((file->mode & 002) != 0) {
         return qshm__fail_check(failure, QSHM_E_UNSAFE_FILE, "is open to others (mode %04o)", file->mode & 07777);

@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The owner is not this user, and its number is not known: it has none in this user namespace. */
+#define QSHM_SOMEBODY UINT32_MAX
+
 struct qshm__stat {
     uint64_t device, inode, size;
     uint32_t mode, links, uid, gid;

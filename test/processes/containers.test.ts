@@ -3,16 +3,15 @@
  * other's death; those that do not share it do not meet. Each kind of namespace alone, and all of them together.
  */
 
-import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterAll, describe, expect, it } from "vitest";
 import { testDirectory } from "../support/directory.ts";
+import { acquireIn, excludesUntilDeath, openIn, wakes } from "../support/meeting.ts";
 import { Peer } from "../support/peer.ts";
 import { type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
 import { because, SKIPS } from "../support/skips.ts";
 
-const TIMERS = new URL("../support/held_timers.ts", import.meta.url).href;
 const USER = 65533;
 const OTHER_USER = 65532;
 const rotated = (i: number): RuntimeName => RUNTIMES[i % RUNTIMES.length]!;
@@ -63,61 +62,6 @@ function startIn({ flags }: Container, runtime: RuntimeName, directory: string):
 function pidHere(peer: Peer): number {
   const child = readFileSync(`/proc/${peer.pid}/task/${peer.pid}/children`, "utf8").trim();
   return /^\d+$/.test(child) ? Number(child) : peer.pid;
-}
-
-/** Tries to hold the guard: how it ended, and whom it met. */
-function acquireIn(peer: Peer): Promise<{ outcome: string; pid?: number | null; recovered?: boolean }> {
-  return peer.run(async ({ SingleInstance }, state) => {
-    try {
-      state.guard = await SingleInstance.acquire("guard");
-      return { outcome: "holds", recovered: state.guard.recovered as boolean };
-    } catch (error) {
-      const { name, pid } = error as Error & { pid?: number };
-      return { outcome: name, pid: pid ?? null };
-    }
-  });
-}
-
-function openIn(peer: Peer): Promise<void> {
-  return peer.run(({ SharedMemory }, state) => void (state.memory = SharedMemory.open("memory", 64)));
-}
-
-/** `holder` dies with the guard and the lock; `other` was kept out, sees the death, and goes on. */
-async function excludesUntilDeath(holder: Peer, other: Peer, seen: { guard: number | null; lock: number | null }): Promise<void> {
-  expect(await acquireIn(holder)).toEqual({ outcome: "holds", recovered: false });
-  await holder.run((_api, state) => void (state.lock = state.memory.lockSync()));
-  expect(await acquireIn(other)).toEqual({ outcome: "AlreadyRunningError", pid: seen.guard });
-  const look = (): Promise<unknown> =>
-    other.run(({ inspect }, { memory }) => ({
-      isFree: memory.tryLock() !== undefined,
-      owner: [memory.lockOwner?.alive, memory.lockOwner?.pid ?? null],
-      others: inspect("memory", "memory")!.attached.filter(({ pid }) => pid !== process.pid).map(({ alive }) => alive),
-    }));
-  expect(await look()).toEqual({ isFree: false, owner: [true, seen.lock], others: [true] });
-  const waiting = other.run(async (_api, { memory }) => (await memory.lock()).ownerDied as boolean);
-  await holder.kill();
-  expect(await waiting).toBe(true);
-  const after = other.run(({ inspect }, { memory }) => ({
-    attached: inspect("memory", "memory")!.attached.map(({ pid }) => pid === process.pid),
-    detached: memory.detach() as boolean,
-  }));
-  expect(await after).toEqual({ attached: [true], detached: true });
-  expect(await acquireIn(other)).toEqual({ outcome: "holds", recovered: true });
-  await other.run((_api, { guard }) => guard.release());
-}
-
-/** What `writer` writes wakes `sleeper`, which does not look by itself: its timers are held. */
-async function wakes(writer: Peer, sleeper: Peer): Promise<void> {
-  await sleeper.call(TIMERS, "holdTimers");
-  for (let round = 1; round <= 3; round++) {
-    await sleeper.run((_api, state) => {
-      state.before = state.memory.revision;
-      state.woken = state.memory.waitForChange(state.before);
-    });
-    await writer.run((_api, { memory }, byte) => memory.write(Uint8Array.of(byte)), round);
-    expect(await sleeper.run(async (_api, { memory, woken }) => (await woken, memory.read(0, 1)[0] as number))).toBe(round);
-  }
-  await sleeper.call(TIMERS, "letTimersGo");
 }
 
 describe.concurrent("containers that share the directory", () => {
@@ -173,4 +117,152 @@ describe.concurrent("containers that share the directory", () => {
       await inside.run((_api, { guard }) => guard.release());
     },
   );
+});
+
+/** The commands that give a process a `/dev/shm` and pids of its own, as a container has them by default. */
+const APART = [
+  ...["unshare", ...PIDS, "--mount", "sh", "-c"],
+  'mount -t tmpfs -o mode=1777,size=64m shm /dev/shm && exec "$@"',
+  "sh",
+];
+
+describe("containers with a /dev/shm of their own", () => {
+  const startApart = (runtime: RuntimeName, directory = ""): Promise<Peer> => Peer.start(runtime, { directory, within: APART });
+  const attach = (peer: Peer): Promise<string> =>
+    peer.run(({ SharedMemory }) => {
+      try {
+        return `attached ${SharedMemory.attach("memory").detach()}`;
+      } catch (error) {
+        return (error as Error).name;
+      }
+    });
+
+  for (const [i, runtime] of RUNTIMES.entries()) {
+    const [next, third] = [rotated(i + 1), rotated(i + 2)];
+
+    it.skipIf(SKIPS.root)(because(`do not meet: ${runtime} and ${next}`, SKIPS.root), async () => {
+      await using one = await startApart(runtime);
+      await using two = await startApart(next);
+      await openIn(one);
+      for (const peer of [one, two]) expect(await acquireIn(peer)).toEqual({ outcome: "holds", recovered: false });
+      expect(await attach(two)).toBe("NotFoundError");
+      // One that shares the /dev/shm of the first, as --ipc=container:NAME does, meets that one.
+      const namespaces = `/proc/${pidHere(one)}/ns`;
+      const within = ["nsenter", `--mount=${namespaces}/mnt`, `--pid=${namespaces}/pid`];
+      await using joined = await Peer.start(third, { directory: "", within });
+      expect(await acquireIn(joined)).toMatchObject({ outcome: "AlreadyRunningError" });
+      expect(await attach(joined)).toBe("attached true");
+    });
+
+    it.skipIf(SKIPS.root)(because(`meet in a volume that QSHM_DIRECTORY names: ${runtime} and ${next}`, SKIPS.root), async () => {
+      const volume = mkdtempSync(`${tmpdir()}/qshm-volume-`);
+      try {
+        await using one = await startApart(runtime, volume);
+        await using two = await startApart(next, volume);
+        for (const peer of [one, two]) await openIn(peer);
+        await wakes(one, two);
+        await wakes(two, one);
+        await excludesUntilDeath(one, two, { guard: null, lock: null });
+        expect(readdirSync(volume)).toEqual([]);
+      } finally {
+        rmSync(volume, { recursive: true });
+      }
+    });
+
+    it.skipIf(SKIPS.root)(because(`have 64 MiB: what ${runtime} makes beyond that is refused, and nothing is left`, SKIPS.root), async () => {
+      await using peer = await startApart(runtime);
+      const seen = await peer.run(async ({ SharedMemory }) => {
+        const { readdirSync, statfsSync } = await import("node:fs");
+        const entries = (): string[] => readdirSync("/dev/shm/qshm-0");
+        const free = (): number => statfsSync("/dev/shm").bfree;
+        const create = (key: string, size: number) => {
+          try {
+            return SharedMemory.create(key, size);
+          } catch (error) {
+            return (error as Error).name;
+          }
+        };
+        const small = create("small", 1);
+        const before = free();
+        const tooLarge = [create("whole", 64 << 20), entries(), free() === before];
+        const most = create("most", 60 << 20) as InstanceType<typeof SharedMemory>;
+        most.data.fill(1); // reserved at once: no bus error
+        const full = [create("rest", 8 << 20), entries().toSorted(), typeof create("fits", 1 << 20)];
+        most.detach();
+        const again = create("again", 60 << 20);
+        return { small: typeof small, tooLarge, full, again: typeof again };
+      });
+      expect(seen).toEqual({
+        small: "object",
+        tooLarge: ["OutOfResourcesError", ["m-small"], true],
+        full: ["OutOfResourcesError", ["m-most", "m-small"], "object"],
+        again: "object",
+      });
+    });
+  }
+});
+
+describe("user namespaces", () => {
+  const asRoot = ["unshare", ...ROOT_THERE];
+  const asNobody = ["unshare", "--user"]; // without a number there
+
+  /** A directory of this user. */
+  function directoryOf(user: number, mode: number): Disposable & { path: string } {
+    const place = testDirectory();
+    chownSync(place.path, user, user);
+    chmodSync(place.path, mode);
+    return place;
+  }
+
+  const attempt = (peer: Peer): Promise<string[]> =>
+    peer.run(({ SharedMemory, SingleInstance }) =>
+      [
+        () => SharedMemory.attach("memory", { readOnly: true }).detach(),
+        () => SharedMemory.open("other", 64).detach(),
+        () => SingleInstance.tryAcquire("guard")!.release(),
+      ].map((call) => {
+        try {
+          return `did it ${call() ?? ""}`;
+        } catch (error) {
+          return String(error);
+        }
+      })
+    );
+
+  for (const [i, runtime] of RUNTIMES.entries()) {
+    const next = rotated(i + 1);
+    for (const [what, within] of [["root", asRoot], ["nobody", asNobody]] as const) {
+      it.skipIf(SKIPS.root)(
+        because(`a user of ${next} and the same one as ${what} of its own namespace in ${runtime} meet`, SKIPS.root),
+        async () => {
+          using directory = directoryOf(USER, 0o700);
+          const options = { ...as(USER), directory: directory.path };
+          await using inside = await Peer.start(runtime, { ...options, within });
+          await using outside = await Peer.start(next, options);
+          for (const peer of [inside, outside]) await openIn(peer);
+          await wakes(inside, outside);
+          await wakes(outside, inside);
+          await excludesUntilDeath(outside, inside, { guard: null, lock: null });
+        },
+      );
+
+      it.skipIf(SKIPS.root)(
+        because(`${runtime} as ${what} of its own namespace does not take another user's directory or file for its own`, SKIPS.root),
+        async () => {
+          using directory = directoryOf(OTHER_USER, 0o755);
+          await using other = await Peer.start(next, { ...as(OTHER_USER), directory: directory.path });
+          await other.run(({ SharedMemory }, state) => void (state.memory = SharedMemory.create("memory", 64)));
+          chmodSync(`${directory.path}/m-memory`, 0o644); // the library itself opens nothing to others
+          await using inside = await Peer.start(runtime, { ...as(USER), directory: directory.path, within });
+          for (const result of await attempt(inside)) {
+            expect(result).toMatch(/^PermissionDeniedError: .*its directory belongs to (user 65534|a user without a number here)/);
+          }
+          // Nor a file of theirs in its own directory.
+          chownSync(directory.path, USER, USER);
+          const [attached] = await attempt(inside);
+          expect(attached).toMatch(/^PermissionDeniedError: .*the file at its name belongs to (user 65534|a user without a number here)/);
+        },
+      );
+    }
+  }
 });

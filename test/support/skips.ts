@@ -1,10 +1,11 @@
 /**
  * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
- * QSHM_REQUIRE names parts (`deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `arm64`, `qt5`, `qt6`) whose absence is a
- * failure instead.
+ * QSHM_REQUIRE names parts whose absence is a failure instead: `deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `qt5`,
+ * `qt6`, `ext4`, `overlay`, `fuse`, `arm64`, `arm64-runtimes`, `musl-runtime`.
  */
 
 import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 
 const required = (process.env.QSHM_REQUIRE ?? "").split(",");
 
@@ -14,8 +15,12 @@ function unless(present: boolean, part: string, reason: string): string | undefi
   return reason;
 }
 
-function runs(compiler: string): boolean {
-  return spawnSync(compiler, ["--version"]).status === 0;
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function runs(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args).status === 0;
 }
 
 function knowsPackage(name: string): boolean {
@@ -25,13 +30,21 @@ function knowsPackage(name: string): boolean {
 /** The reason, or `undefined` where the part is there and the test runs. */
 export const SKIPS = {
   /** Other users, foreign owners, and mounts of their own. */
-  root: unless(process.getuid?.() === 0, "root", "only root can act as several users and mount file systems"),
+  root: unless(isRoot(), "root", "only root can act as several users and mount file systems"),
   /** The C program that takes part as a fourth process. */
-  cc: unless(runs("cc"), "cc", "no C compiler, so no C program takes part"),
-  /** The libraries of all architectures, as a release has them. */
-  crossCompiler: process.arch === "arm64"
-    ? unless(runs("x86_64-linux-gnu-gcc"), "x64", "no compiler for x64 (gcc-x86-64-linux-gnu)")
-    : unless(runs("aarch64-linux-gnu-gcc"), "arm64", "no compiler for arm64 (gcc-aarch64-linux-gnu)"),
+  cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
+  /** File systems that are mounted for a test. */
+  ext4: unless(
+    isRoot() && existsSync("/dev/loop-control") && runs("mkfs.ext4", "-V"),
+    "ext4",
+    "no root, loop devices or mkfs.ext4 (e2fsprogs)",
+  ),
+  overlay: unless(
+    isRoot() && readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n"),
+    "overlay",
+    "no root, or no overlay file system",
+  ),
+  fuse: unless(isRoot() && existsSync("/dev/fuse") && runs("bindfs", "--version"), "fuse", "no root, /dev/fuse or bindfs"),
   /** C++ programs of a Qt of this version. */
   qt5: unless(knowsPackage("Qt5Core"), "qt5", "Qt 5 is not installed (qtbase5-dev)"),
   qt6: unless(knowsPackage("Qt6Core"), "qt6", "Qt 6 is not installed (qt6-base-dev)"),
