@@ -21,11 +21,14 @@ export interface PeerOptions {
   readonly gid?: number;
   /** A command that starts it as its last arguments say, as `unshare` does. */
   readonly within?: readonly string[];
+  /** The runtime's program, if it is not the one that is installed. */
+  readonly binary?: string;
 }
 
 /** The command that runs a peer, in another command or not. */
-function peerCommand(runtime: RuntimeName, [outer, ...before]: readonly string[]): Command {
-  const inner = commandOf(runtime, new URL("./peer_main.ts", import.meta.url).pathname);
+function peerCommand(runtime: RuntimeName, { within: [outer, ...before] = [], binary }: PeerOptions): Command {
+  const installed = commandOf(runtime, new URL("./peer_main.ts", import.meta.url).pathname);
+  const inner = { ...installed, command: binary ?? installed.command };
   return outer === undefined ? inner : { command: outer, args: [...before, inner.command, ...inner.args] };
 }
 
@@ -33,7 +36,7 @@ export class Peer extends PeerProcess {
   readonly runtime: RuntimeName;
 
   private constructor(runtime: RuntimeName, options: PeerOptions) {
-    super(runtime, peerCommand(runtime, options.within ?? []), {
+    super(runtime, peerCommand(runtime, options), {
       env: {
         ...process.env,
         QSHM_DIRECTORY: options.directory,

@@ -45,10 +45,21 @@ export const SKIPS = {
     "no root, or no overlay file system",
   ),
   fuse: unless(isRoot() && existsSync("/dev/fuse") && runs("bindfs", "--version"), "fuse", "no root, /dev/fuse or bindfs"),
+  /** What is built for arm64 and run by qemu-user. */
+  arm64: unless(
+    runs("aarch64-linux-gnu-gcc", "--version") && runs("qemu-aarch64", "--version"),
+    "arm64",
+    "no cross compiler for arm64, or no qemu-user (gcc-aarch64-linux-gnu, qemu-user)",
+  ),
   /** C++ programs of a Qt of this version. */
   qt5: unless(knowsPackage("Qt5Core"), "qt5", "Qt 5 is not installed (qtbase5-dev)"),
   qt6: unless(knowsPackage("Qt6Core"), "qt6", "Qt 6 is not installed (qt6-base-dev)"),
 } as const;
+
+/** The reason why runtimes of another platform are not run, unless they were fetched, or their part is required: then they are. */
+export function unlessFetched(isFetched: boolean, part: string): string | undefined {
+  return isFetched || required.includes(part) ? undefined : `not fetched: they are large (QSHM_REQUIRE=${part})`;
+}
 
 /** Passes a reason on that a C case or make gives, unless the part that it speaks of is required. */
 export function allowSkip(reason: string): string {
