@@ -6,6 +6,7 @@
 
 import { type Arguments, type Command, COMMON, COMMON_HELP, placeOf, readArguments } from "./command.ts";
 import { directoryOf } from "./directory.ts";
+import { checkContainer } from "./doctor/container.ts";
 import { broken, type Finding } from "./doctor/finding.ts";
 import { checkEnvironment, checkLibrary, checkOpenFiles, checkRuntime, oneLine } from "./doctor/host.ts";
 import { checkLogout } from "./doctor/logout.ts";
@@ -69,6 +70,7 @@ async function examine(option: string | undefined): Promise<Finding[]> {
   if (accessible && fits) await check("trial", () => tryOut(place));
   await check("open files", () => checkOpenFiles(system));
   await check("logout", () => checkLogout(system, directory.path));
+  await check("container", () => checkContainer(system, directory.path));
   await check("environment", () => checkEnvironment(system));
   return findings;
 }

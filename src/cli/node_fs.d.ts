@@ -30,6 +30,7 @@ declare module "node:fs" {
   function openSync(path: string, flags: "r"): number;
   function readdirSync(path: string): string[];
   function readFileSync(path: string, encoding: "utf8"): string;
+  function readlinkSync(path: string): string;
   function readSync(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number;
   function realpathSync(path: string): string;
   function statfsSync(path: string): StatFs;

@@ -8,7 +8,7 @@ import { testDirectory } from "../support/directory.ts";
 import { LIBRARY, RUNTIMES, TEST_LIBRARY } from "../support/runtimes.ts";
 import { because, SKIPS } from "../support/skips.ts";
 import { makeDead, makePersistent } from "./segments.ts";
-import { qshm, type StartOptions } from "./support.ts";
+import { environmentFor, LAUNCHER, qshm, type StartOptions } from "./support.ts";
 
 interface Check {
   readonly check: string;
@@ -39,7 +39,7 @@ function troubles(checks: Record<string, Check>): string[] {
 
 const CHECKS = [
   ...["runtime", "platform", "library", "directory", "file system"],
-  ...["left over", "trial", "open files", "logout", "environment"],
+  ...["left over", "trial", "open files", "logout", "container", "environment"],
 ];
 
 describe.each(RUNTIMES)("qshm doctor in %s", (runtime) => {
@@ -52,6 +52,7 @@ describe.each(RUNTIMES)("qshm doctor in %s", (runtime) => {
     const lines = people.stdout.trimEnd().split("\n");
     expect(lines.map((line) => /^ok {2}(.+?) {2,}./.exec(line)?.[1])).toEqual(CHECKS);
     expect(lines[0]).toMatch(new RegExp(`^ok  runtime      ${runtime} \\d+\\.\\d+\\.\\d+`));
+    expect(lines[1]).toMatch(/^ok {2}platform +linux-(x64, glibc; run: the whole test suite|arm64, glibc; built, and run under emulation)$/);
     expect(lines[2]).toContain(`${LIBRARY}, interface version `);
     expect(lines[3]).toContain(`${directory.path} (from --directory), mode 0700, yours`);
     expect(directory.entries()).toEqual([]);
@@ -242,6 +243,22 @@ describe("qshm doctor on the directory", () => {
         expect(checks.directory!.found).toMatch(/is on a read-only file system$/);
       }
     });
+  });
+});
+
+describe("qshm doctor on the container", () => {
+  it.skipIf(SKIPS.root)(because("tells what those inside and outside see of each other", SKIPS.root), async () => {
+    using place = testDirectory();
+    const inside = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", LAUNCHER, "doctor", "--json"];
+    const stdout = execFileSync("unshare", inside, {
+      env: environmentFor("bun", { QSHM_REQUIRE: undefined, QSHM_DIRECTORY: place.path }),
+      encoding: "utf8",
+    });
+    const { ok, checks }: { ok: boolean; checks: Check[] } = JSON.parse(stdout);
+    expect(ok).toBe(true);
+    expect(checks.find(({ check }) => check === "container")!.found).toMatch(
+      /^a PID namespace of its own .*, a user namespace of its own .*; it meets others only where they share \/dev\/shm /,
+    );
   });
 });
 

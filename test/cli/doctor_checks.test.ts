@@ -1,10 +1,12 @@
 /** The checks of `qshm doctor` on systems that this one is not. */
 
 import { describe, expect, it } from "vitest";
+import { checkContainer } from "../../src/cli/doctor/container.ts";
 import { checkOpenFiles, describeRuntime } from "../../src/cli/doctor/host.ts";
 import { checkLogout } from "../../src/cli/doctor/logout.ts";
 import { checkDirectory, checkFileSystem } from "../../src/cli/doctor/place.ts";
 import type { Look, System } from "../../src/cli/doctor/system.ts";
+import { libcOf, tierOf } from "../../src/cli/doctor/tier.ts";
 
 const like = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 const HOME = "/dev/shm/qshm-1000";
@@ -19,6 +21,7 @@ function pretend(files: Readonly<Record<string, string>>, others: Partial<System
     read: (path) => files[path],
     names: (path) =>
       Object.keys(files).filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1)).reverse(),
+    target: (path) => files[path],
     resolve: (path) => path,
     look(path): Look {
       if (`${path}/` in files) return { type: "directory", ...owned };
@@ -136,5 +139,47 @@ describe("the checks of the host", () => {
     ["", "ok"],
   ])("open files: %s", (limits, state) => {
     expect(checkOpenFiles(pretend({ "/proc/self/limits": `Limit\n${limits}\n` })).state).toBe(state);
+  });
+});
+
+describe("the check of the container", () => {
+  const namespaces = (pid: string, user: string) => pretend({ "/proc/self/ns/pid": pid, "/proc/self/ns/user": user });
+  const MACHINE = ["pid:[4026531836]", "user:[4026531837]"] as const;
+
+  it.each([
+    [...MACHINE, HOME, /^none: /],
+    ["pid:[4026532001]", MACHINE[1], HOME, /^a PID namespace of its own \([^)]*\); .*--ipc=host/],
+    [MACHINE[0], "user:[4026532002]", HOME, /^a user namespace of its own \([^)]*\); .*--ipc=host/],
+    ["pid:[4026532001]", "user:[4026532002]", "/volume", /^a PID .*, a user .*; .*the same volume/],
+  ])("%s %s %s", (pid, user, path, found) => {
+    expect(checkContainer(namespaces(pid, user), path)).toMatchObject({ state: "ok", found: like(found) });
+  });
+
+  it("copes with what cannot be read", () => {
+    expect(checkContainer(pretend({}), HOME)).toMatchObject({ state: "ok", found: "not known" });
+  });
+});
+
+describe("the platform's tier", () => {
+  const maps = (...files: string[]) =>
+    pretend({ "/proc/self/maps": files.map((file) => `7f00-7f01 r-xp 0 08:01 1      ${file}\n`).join("") });
+
+  it.each([
+    ["/usr/lib/x86_64-linux-gnu/libc.so.6", "glibc"],
+    ["/lib/libc-2.28.so", "glibc"],
+    ["/lib/ld-musl-x86_64.so.1", "musl"],
+    ["/usr/lib/x86_64-linux-musl/libc.so", "musl"],
+    ["/usr/lib/libcrypt.so.1", "an unknown libc"],
+  ])("%s is of %s", (file, libc) => expect(libcOf(maps("/usr/bin/x", file, "/usr/lib/libz.so.1"))).toBe(libc));
+
+  it.each([
+    ["linux-x64", "glibc", "deno", /^run: the whole/],
+    ["linux-x64", "musl", "bun", /^run: the behaviour/],
+    ["linux-x64", "musl", "node", /^only compiled/],
+    ["linux-x64", "an unknown libc", "node", /^only compiled/],
+    ["linux-arm64", "glibc", "node", /^built, and run under emulation$/],
+    ["linux-arm64", "musl", "bun", /^only compiled/],
+  ] as const)("%s, %s, %s", (platform, libc, runtime, tier) => {
+    expect(tierOf({ platform, libc, runtime })).toMatch(tier);
   });
 });

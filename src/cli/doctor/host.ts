@@ -9,6 +9,7 @@ import { host, loadedLibrary } from "../../command.ts";
 import { quote } from "../text.ts";
 import { broken, type Finding, ok, warning } from "./finding.ts";
 import type { System } from "./system.ts";
+import { libcOf, tierOf } from "./tier.ts";
 
 const FFI_FLAG = "--experimental-ffi";
 
@@ -30,10 +31,12 @@ export function describeRuntime(runtime: string, version: string, flags: readonl
 
 /** Is there a library for the platform, does it load, and do the two fit together? */
 export function checkLibrary(system: System): Finding[] {
-  const { platform } = host();
+  const { platform, runtime } = host();
+  const libc = libcOf(system);
+  const tried = ok("platform", `${platform}, ${libc}; ${tierOf({ platform, libc, runtime })}`);
   try {
     const { path, interfaceVersion } = loadedLibrary();
-    return [ok("platform", platform), ok("library", `${quote(path)}, interface version ${interfaceVersion}`)];
+    return [tried, ok("library", `${quote(path)}, interface version ${interfaceVersion}`)];
   } catch (error) {
     if (error instanceof UnsupportedPlatformError) {
       return [broken("platform", error.message, "see the platforms in the README")];
@@ -42,7 +45,7 @@ export function checkLibrary(system: System): Finding[] {
     const remedy = system.environment.QSHM_LIBRARY
       ? "unset QSHM_LIBRARY, or let it name the library of this release"
       : "install the package again, or, in a checkout, run `make -C c`";
-    return [ok("platform", platform), broken("library", oneLine(error.message), remedy)];
+    return [tried, broken("library", oneLine(error.message), remedy)];
   }
 }
 

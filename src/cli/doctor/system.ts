@@ -15,6 +15,8 @@ export interface System {
   names(path: string): readonly string[];
   /** What stands at a path; a link is not followed. */
   look(path: string): Look;
+  /** What a link says. */
+  target(path: string): string | undefined;
   /** A path without links. */
   resolve(path: string): string | undefined;
   /** May a directory be written to? Else the error's name. */
@@ -62,6 +64,7 @@ export async function theSystem(): Promise<System> {
     environment: process.env,
     read: (path) => attempt(() => fs.readFileSync(path, "utf8")),
     names: (path) => attempt(() => fs.readdirSync(path)) ?? [],
+    target: (path) => attempt(() => fs.readlinkSync(path)),
     resolve: (path) => attempt(() => fs.realpathSync(path)),
     look(path) {
       try {
