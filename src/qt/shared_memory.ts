@@ -216,7 +216,7 @@ export class QSharedMemory implements Disposable {
     this.#isReadOnly = readOnly;
     this.#recovered = this.#segment!.wasLeftBehind;
     this.#companion = new Companion(this.nativeIpcKey());
-    if (this.#recovered) this.#companion.remove(); // of the same crash
+    if (method === "create" || this.#recovered) this.#companion.remove(); // nobody else is attached
     this.#status.clear();
     this.#listeners.start();
     return true;

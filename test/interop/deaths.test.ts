@@ -200,6 +200,31 @@ describe.each(ALL)("%s is killed as the last one", (victim) => {
   }
 });
 
+describe("what ours tell each other by, a segment of qshm's own, outlives a crash no longer than the memory", () => {
+  for (const reaper of ["create", "attach", "remove", "Qt, then create"] as const) {
+    const ours = OURS[reaper.length % OURS.length]!;
+    const skip = reaper.startsWith("Qt") ? skipOf("qt6") : undefined;
+    it.skipIf(skip)(because(`${ours}: ${reaper}`, skip), async () => {
+      const [dying, rescuer] = [await place.another(ours), await place.peer(ours)];
+      const key = place.freshKey();
+      const memory = await dying.memory(key);
+      expect(await memory.create(10)).toBe(true);
+      expect([await memory.lock(), await memory.unlock()]).toEqual([true, true]);
+      await dying.kill();
+      expect(place.traces().files.filter((name) => name.startsWith("m-"))).toHaveLength(1);
+      if (reaper === "remove") return expect(await rescuer.remove(key)).toBe(true);
+      if (reaper.startsWith("Qt")) {
+        const qt = await (await place.peer("qt6")).memory(key);
+        expect([await qt.attach(), await qt.detach()]).toEqual([true, true]);
+        await qt.delete();
+      }
+      const own = await rescuer.memory(key);
+      expect(reaper === "attach" ? await own.attach() : await own.create(1)).toBe(true);
+      await own.delete();
+    });
+  }
+});
+
 describe("killed at any moment", () => {
   const TIMES = 1000, MORE = 100, FAR = 1_000_000;
   const random = printedRandom("kills at any moment");

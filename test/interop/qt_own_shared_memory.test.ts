@@ -337,9 +337,13 @@ describe("tst_QSharedMemory", () => {
     });
   }
 
-  it.each(OURS)("tst_QSharedMemory 15: processes: 5 consumers of five kinds, producer %s, 5 hand-overs", async (producer) => {
-    const kinds = ALL.filter((name) => skipOf(name) === undefined);
-    const [peer, ...consumers] = await Promise.all([place.another(producer), ...kinds.map((name) => place.peer(name))]);
+  // Qt's test of this is skipped as unstable. With Qt 5 and 6 on all sides, polling from the start, two held the lock in 9 of 20
+  // runs (how Qt makes a lock has races); with ours alone in none of 20. So where Qt takes part, the producer makes it first;
+  // ours alone poll from the start.
+  const five = OURS.concat(OURS).slice(0, 5);
+  const rounds = OURS.flatMap((producer) => [[producer, five], [producer, ALL.filter((name) => skipOf(name) === undefined)]] as const);
+  it.each(rounds)("tst_QSharedMemory 15: processes: producer %s, consumers %j, 5 hand-overs", async (producer, kinds) => {
+    const [peer, ...consumers] = await Promise.all([producer, ...kinds].map((name) => place.another(name)));
     const key = place.freshKey();
     const EMPTY = "00", OFFERED = "01", END = "ff";
     const taken: number[] = [];
@@ -358,9 +362,11 @@ describe("tst_QSharedMemory", () => {
       }
       return memory;
     };
-    const produce = async (): Promise<Remote<Memory>> => {
-      const memory = await peer!.memory(key);
-      expect(await memory.create(1024)).toBe(true);
+    const made = await peer!.memory(key);
+    const isFirst = kinds.some(isQt);
+    if (isFirst) expect(await made.create(1024)).toBe(true);
+    const produce = async (memory: Remote<Memory>): Promise<Remote<Memory>> => {
+      if (!isFirst) expect(await memory.create(1024)).toBe(true);
       for (let i = 1; i <= 6;) {
         expect(await memory.lock()).toBe(true);
         const isEverybodyThere = Number(await memory.read(2, 1)) === consumers.length;
@@ -372,9 +378,8 @@ describe("tst_QSharedMemory", () => {
       }
       return memory;
     };
-    // Only then do they go: a Qt program that made the lock removes it when it goes, while others hold it, and Qt's own test of
-    // this is skipped as unstable.
-    const memories = await Promise.all([produce(), ...consumers.map(consume)]);
+    // Only then do they go: a Qt program that made the lock removes it when it goes, while others hold it.
+    const memories = await Promise.all([produce(made), ...consumers.map(consume)]);
     for (const memory of memories) await memory.delete();
     expect(taken).toEqual([1, 2, 3, 4, 5]);
   });
