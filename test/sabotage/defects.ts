@@ -1418,3 +1418,18 @@ export const DEFECTS: readonly Defect[] = [
   ...(SKIPS.root === undefined ? CONTAINERS : []),
   ...(SKIPS.arm64 === undefined ? ARM64 : []),
 ];
+
+export const DEFECTS: readonly Defect[] = [
+  ...LIFETIME,
+  ...LOCK,
+  ...MESSAGES,
+  ...SAFETY,
+  ...TYPESCRIPT,
+  ...GUARD,
+  ...WAKING,
+  ...DATA_STREAM,
+  ...SHIPPING,
+  ...CONTAINERS,
+  ...PACKAGE,
+  ...QT,
+];

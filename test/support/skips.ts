@@ -1,7 +1,7 @@
 /**
  * Why a test may be skipped: the closing line counts skips, and each has its reason here and in the test's name.
  * QSHM_REQUIRE names parts whose absence is a failure instead: `deno`, `bun`, `node`, `root`, `cc`, `musl`, `spin`, `qt5`,
- * `qt6`, `ext4`, `overlay`, `fuse`, `arm64`, `arm64-runtimes`, `musl-runtime`.
+ * `qt6`, `ext4`, `overlay`, `fuse`, `arm64`, `x64`, `arm64-runtimes`, `musl-runtime`.
  */
 
 import { spawnSync } from "node:child_process";
@@ -32,7 +32,11 @@ export const SKIPS = {
   /** Other users, foreign owners, and mounts of their own. */
   root: unless(isRoot(), "root", "only root can act as several users and mount file systems"),
   /** The C program that takes part as a fourth process. */
-  cc: unless(spawnSync("cc", ["--version"]).status === 0, "cc", "no C compiler, so no C program takes part"),
+  cc: unless(runs("cc", "--version"), "cc", "no C compiler, so no C program takes part"),
+  /** The libraries of all architectures, as a release has them. */
+  crossCompiler: process.arch === "arm64"
+    ? unless(runs("x86_64-linux-gnu-gcc", "--version"), "x64", "no compiler for x64 (gcc-x86-64-linux-gnu)")
+    : unless(runs("aarch64-linux-gnu-gcc", "--version"), "arm64", "no compiler for arm64 (gcc-aarch64-linux-gnu)"),
   /** File systems that are mounted for a test. */
   ext4: unless(
     isRoot() && existsSync("/dev/loop-control") && runs("mkfs.ext4", "-V"),
