@@ -1243,43 +1243,6 @@ const SHIPPING: Defect[] = [
     find: `> $(JSR)/ffi/embedded.json`,
     replace: `> /dev/null`,
     test: { file: "test/package/http.test.ts", name: "keeps the library in a directory of mode 0700, as a file of mode 0600, written once" },
-const CONTAINERS: Defect[] = [
-  {
-    name: "replace-in-another-pid-namespace",
-    what: "taking a guard over ends whoever has the holder's number in this container",
-    file: "c/src/takeover.c",
-    find: `namespace == 0 || info->pid_namespace != namespace`,
-    replace: `namespace == 0`,
-    test: { file: "test/processes/containers.test.ts", name: "replace refuses where the pid would be somebody else's" },
-  },
-  {
-    name: "stranger-owns-what-nobody-owns",
-    what: "in a user namespace another user's directory passes for one's own: neither has a number there",
-    file: "c/src/os_linux.c",
-    find: `        out->uid = QSHM_SOMEBODY;`,
-    replace: ``,
-    test: { file: "test/processes/containers.test.ts", name: "node as nobody of its own namespace does not take another user's directory" },
-  },
-  {
-    name: "fuse-is-not-refused",
-    what: "a guard on a FUSE mount, where another machine's locks are not seen",
-    file: "c/src/os_linux.c",
-    find: ` {0x65735546, "FUSE"},`,
-    replace: ``,
-    test: { c: "directory_refused_file_systems" },
-  },
-];
-
-const ARM64: Defect[] = [
-  {
-    name: "lock-taken-without-acquire",
-    what: "on arm64 the lock's owner reads what was there before the former owner's writes",
-    file: "c/src/lock.c",
-    find: `expected, desired, memory_order_acq_rel,
-                                                   memory_order_acquire);`,
-    replace: `expected, desired, memory_order_relaxed,
-                                                   memory_order_relaxed);`,
-    test: { file: "test/platforms/arm64.test.ts", name: "lock.c: swap has" },
   },
 ];
 
@@ -1402,34 +1365,103 @@ const QT: Defect[] = [
   },
 ];
 
-export const DEFECTS: readonly Defect[] = [
-  ...LIFETIME,
-  ...LOCK,
-  ...MESSAGES,
-  ...SAFETY,
-  ...TYPESCRIPT,
-  ...GUARD,
-  ...WAKING,
-  ...DATA_STREAM,
-  ...SHIPPING,
-  ...PACKAGE,
-  ...QT,
-  ...[...LIFETIME, ...LOCK, ...GUARD, ...WAKING, ...MESSAGES, ...SAFETY, ...TYPESCRIPT],
-  ...(SKIPS.root === undefined ? CONTAINERS : []),
-  ...(SKIPS.arm64 === undefined ? ARM64 : []),
+const QT_TYPESCRIPT: Defect[] = [
+  {
+    name: "qt-read-only-data-is-kept",
+    what: "who writes to what data() of a ReadOnly attachment gave reads that ever after, and no change of others",
+    file: "src/qt/shared_memory.ts",
+    find: `return this.#isReadOnly ? this.#segment!.read(0, this.size()) : this.#segment!.view;`,
+    replace: `const kept = this as { kept?: Uint8Array<ArrayBuffer> };
+    return this.#isReadOnly ? (kept.kept ??= this.#segment!.read(0, this.size())) : this.#segment!.view;`,
+    test: { file: "test/interop/qt_own_shared_memory.test.ts", name: "node, System V T > tst_QSharedMemory 11 turned round" },
+  },
+  {
+    name: "qt-never-recovered",
+    what: "nobody is told that what create() or attach() found was left by a crash",
+    file: "src/qt/shared_memory.ts",
+    find: `this.#recovered = this.#segment!.wasLeftBehind;`,
+    replace: `this.#recovered = false;`,
+    test: { file: "test/interop/deaths.test.ts", name: "node is killed as the last one > create() in node takes its place" },
+  },
+  {
+    name: "qt-key-hashed-as-utf-16",
+    what: "a key beyond ASCII leads ours and Qt's programs to different segments",
+    file: "src/qt/native_key.ts",
+    find: `return new TextEncoder().encode(key.replaceAll(/\\p{Surrogate}/gu, "?"));`,
+    replace: `return new Uint8Array(Uint16Array.from({ length: key.length }, (_, i) => key.charCodeAt(i)).buffer);`,
+    test: { file: "test/interop/native_keys.test.ts", name: "the recorded keys in node > lead to the recorded files" },
+  },
+  {
+    name: "qt-any-number-is-a-type",
+    what: "a native key that Qt refuses is taken for one of another type",
+    file: "src/qt/native_key.ts",
+    find: `/^-\\d+$/.test(number) ? Number(number.slice(1)) : NaN`,
+    replace: `Number(number.replace(/^-*/, ""))`,
+    test: { file: "test/interop/qt_own_native_key.test.ts", name: "in node > tst_QNativeIpcKey 8: what is not well written" },
+  },
+  {
+    name: "qt-companion-outlives-a-crash",
+    what: "each crash leaves a file in /dev/shm that no create() of the key removes",
+    file: "src/qt/shared_memory.ts",
+    find: `if (method === "create" || this.#recovered) this.#companion.remove();`,
+    replace: ``,
+    test: { file: "test/interop/deaths.test.ts", name: "Qt, then create" },
+  },
+];
+
+const CONTAINERS: Defect[] = [
+  {
+    name: "replace-in-another-pid-namespace",
+    what: "taking a guard over ends whoever has the holder's number in this container",
+    file: "c/src/takeover.c",
+    find: `namespace == 0 || info->pid_namespace != namespace`,
+    replace: `namespace == 0`,
+    test: { file: "test/processes/containers.test.ts", name: "replace refuses where the pid would be somebody else's" },
+  },
+  {
+    name: "stranger-owns-what-nobody-owns",
+    what: "in a user namespace another user's directory passes for one's own: neither has a number there",
+    file: "c/src/os_linux.c",
+    find: `        out->uid = QSHM_SOMEBODY;`,
+    replace: ``,
+    test: { file: "test/processes/containers.test.ts", name: "node as nobody of its own namespace does not take another user's directory" },
+  },
+  {
+    name: "fuse-is-not-refused",
+    what: "a guard on a FUSE mount, where another machine's locks are not seen",
+    file: "c/src/os_linux.c",
+    find: ` {0x65735546, "FUSE"},`,
+    replace: ``,
+    test: { c: "directory_refused_file_systems" },
+  },
+];
+
+const ARM64: Defect[] = [
+  {
+    name: "lock-taken-without-acquire",
+    what: "on arm64 the lock's owner reads what was there before the former owner's writes",
+    file: "c/src/lock.c",
+    find: `expected, desired, memory_order_acq_rel,
+                                                   memory_order_acquire);`,
+    replace: `expected, desired, memory_order_relaxed,
+                                                   memory_order_relaxed);`,
+    test: { file: "test/platforms/arm64.test.ts", name: "lock.c: swap has" },
+  },
 ];
 
 export const DEFECTS: readonly Defect[] = [
   ...LIFETIME,
   ...LOCK,
+  ...GUARD,
+  ...WAKING,
   ...MESSAGES,
   ...SAFETY,
   ...TYPESCRIPT,
-  ...GUARD,
-  ...WAKING,
   ...DATA_STREAM,
   ...SHIPPING,
-  ...CONTAINERS,
   ...PACKAGE,
   ...QT,
+  ...QT_TYPESCRIPT,
+  ...(SKIPS.root === undefined ? CONTAINERS : []),
+  ...(SKIPS.arm64 === undefined ? ARM64 : []),
 ];
