@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -393,17 +394,19 @@ CASE(qt_memory_fork)
 
 enum { THREADS = 4, ROUNDS = 500 };
 
+/* Each with an object, and an outcome, of its own. */
 static void *count_in_a_thread(void *argument)
 {
-    (void)argument;
-    int32_t handle = qt_attached();
-    volatile uint32_t *number = qshm_qt_payload((uint32_t)handle);
+    const int32_t *handle = argument;
+    struct qshm_outcome own;
+    EQ(qshm_qt_attach((uint32_t)*handle, 0, HUGE_VAL, &own), 1);
+    _Atomic uint32_t *number = qshm_qt_payload((uint32_t)*handle);
     for (int i = 0; i < ROUNDS; i++) {
-        EQ(qshm_qt_lock(handle, HUGE_VAL), 1);
-        *number = *number + 1;
-        EQ(qshm_qt_unlock(handle), 1);
+        EQ(qshm_qt_lock(*handle, HUGE_VAL), 1);
+        atomic_store(number, atomic_load(number) + 1);
+        EQ(qshm_qt_unlock(*handle), 1);
     }
-    qt_end(handle);
+    qt_end(*handle);
     return NULL;
 }
 
@@ -412,13 +415,15 @@ CASE(qt_memory_threads)
     qt_place();
     int32_t handle = qt_created();
     pthread_t threads[THREADS];
+    int32_t handles[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        EQ(pthread_create(&threads[i], NULL, count_in_a_thread, NULL), 0);
+        handles[i] = qt_memory();
+        EQ(pthread_create(&threads[i], NULL, count_in_a_thread, &handles[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         EQ(pthread_join(threads[i], NULL), 0);
     }
-    EQ(*(volatile uint32_t *)qshm_qt_payload((uint32_t)handle), THREADS * ROUNDS);
+    EQ(*(_Atomic uint32_t *)qshm_qt_payload((uint32_t)handle), THREADS * ROUNDS);
     EQ(qt_value(), 1);
     qt_end(handle);
     qt_is_clean();
