@@ -1350,8 +1350,8 @@ const QT: Defect[] = [
     name: "qt-file-of-another-segment",
     what: "the last one out removes the file of a segment that was made after a tmp cleaner had removed its own",
     file: "c/src/qt_key.c",
-    find: `&ignored) == 1 && now == number`,
-    replace: `&ignored) == 1`,
+    find: `&ignored) == 1 && number_of(key, &found) == number && `,
+    replace: `&ignored) == 1 && number != 0 && `,
     test: { c: "qt_memory_whose_file_was_removed" },
   },
   {
