@@ -14,6 +14,7 @@ import { remove } from "../inspect.ts";
 import { SharedMemory } from "../shared_memory.ts";
 import { checkBoolean, checkOptions, checkTimeout } from "../validate.ts";
 import { checkWait } from "../wait.ts";
+import { type NativeKey, writtenForm } from "./native_key.ts";
 import type { Segment } from "./segment.ts";
 
 /** How to be told. */
@@ -35,9 +36,9 @@ export class Companion {
   #memory: SharedMemory | undefined;
   #cannotBeHad = false;
 
-  /** @param nativeKey The segment's key, as written form. */
-  constructor(nativeKey: string) {
-    this.#key = `qshm/qt ${nativeKey}`;
+  /** @param key The segment's. Only its file counts: a legacy key may be a text that no segment of qshm's can have. */
+  constructor(key: NativeKey) {
+    this.#key = `qshm/qt ${writtenForm({ ...key, legacy: "" })}`.toWellFormed();
   }
 
   /** Opened at first use. `undefined`: it cannot be had. */

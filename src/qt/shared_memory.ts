@@ -215,7 +215,7 @@ export class QSharedMemory implements Disposable {
     if (result !== DONE) return this.#status.setResult(method, result, true);
     this.#isReadOnly = readOnly;
     this.#recovered = this.#segment!.wasLeftBehind;
-    this.#companion = new Companion(this.nativeIpcKey());
+    this.#companion = new Companion(this.#key);
     if (method === "create" || this.#recovered) this.#companion.remove(); // nobody else is attached
     this.#status.clear();
     this.#listeners.start();
@@ -421,7 +421,7 @@ export class QSharedMemory implements Disposable {
     const segment = new Segment(named);
     try {
       const isRemoved = segment.remove(force, REMOVE_TIMEOUT) === DONE;
-      new Companion(writtenForm(named)).remove();
+      new Companion(named).remove();
       return isRemoved;
     } finally {
       segment.close();

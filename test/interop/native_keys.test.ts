@@ -49,6 +49,7 @@ describe.each(ALL)("the recorded keys in %s", (name) => {
       expect([key, await memory.create(1)]).toEqual([key, creatable]);
       expect(await memory.error()).toBe(creatable ? MEMORY.NoError : MEMORY.KeyError);
       expect(place.traces().files).toEqual(creatable ? [here(sharedMemoryFile!), here(semaphoreFile!)].sort() : []);
+      expect([await memory.lock(), await memory.unlock()]).toEqual([creatable, creatable]); // which tells others of ours
       await memory.delete();
     }
   });
