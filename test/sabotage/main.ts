@@ -12,7 +12,8 @@
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { type Defect, DEFECTS } from "./defects.ts";
+import type { Defect } from "./defect.ts";
+import { DEFECTS } from "./defects.ts";
 import { type Result, testName, Workshop } from "./workshop.ts";
 
 const { values, positionals } = parseArgs({

@@ -5,7 +5,7 @@ import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { basename } from "node:path";
 import { ROOT } from "../support/runtimes.ts";
-import type { Defect, Test } from "./defects.ts";
+import type { Defect, Test } from "./defect.ts";
 
 /** How a test ended. */
 export interface Result {
