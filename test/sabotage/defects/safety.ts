@@ -70,7 +70,7 @@ export const SAFETY: readonly Defect[] = [
   {
     name: "views-survive-detach",
     what: "views that outlive detach() reach memory that is no longer there",
-    file: "src/attachment.ts",
+    file: "src/view.ts",
     find: `buffer.transfer(0);`,
     replace: ``,
     test: inNode("memory safety", "after detach() data is empty, asked for before or not"),
