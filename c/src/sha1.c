@@ -3,19 +3,18 @@
  */
 #include "sha1.h"
 
-#include <string.h>
+#include "digest.h"
 
 static uint32_t rotate(uint32_t x, unsigned n)
 {
     return x << n | x >> (32 - n);
 }
 
-static void block(uint32_t h[5], const uint8_t *bytes)
+static void block(uint32_t *h, const uint8_t *bytes)
 {
     uint32_t w[80];
     for (int i = 0; i < 16; i++) {
-        w[i] = (uint32_t)bytes[4 * i] << 24 | (uint32_t)bytes[4 * i + 1] << 16 | (uint32_t)bytes[4 * i + 2] << 8 |
-               bytes[4 * i + 3];
+        w[i] = qshm__big_endian(bytes + 4 * i);
     }
     for (int i = 16; i < 80; i++) {
         w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
@@ -43,25 +42,5 @@ static void block(uint32_t h[5], const uint8_t *bytes)
 void qshm__sha1(const uint8_t *bytes, size_t size, uint8_t digest[20])
 {
     uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
-    size_t whole = size / 64 * 64;
-    for (size_t i = 0; i < whole; i += 64) {
-        block(h, bytes + i);
-    }
-    uint8_t tail[128] = {0};
-    size_t rest = size - whole;
-    if (rest > 0) {
-        memcpy(tail, bytes + whole, rest);
-    }
-    tail[rest] = 0x80;
-    size_t padded = rest < 56 ? 64 : 128;
-    uint64_t bits = (uint64_t)size * 8;
-    for (unsigned i = 0; i < 8; i++) {
-        tail[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
-    }
-    for (size_t i = 0; i < padded; i += 64) {
-        block(h, tail + i);
-    }
-    for (unsigned i = 0; i < 20; i++) {
-        digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
-    }
+    qshm__digest(bytes, size, block, h, 5, digest);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "digest.h"
+
 static const uint32_t K[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -21,12 +23,11 @@ static uint32_t rotate(uint32_t x, unsigned n)
     return x >> n | x << (32 - n);
 }
 
-static void block(uint32_t h[8], const uint8_t *bytes)
+static void block(uint32_t *h, const uint8_t *bytes)
 {
     uint32_t w[64];
     for (int i = 0; i < 16; i++) {
-        w[i] = (uint32_t)bytes[4 * i] << 24 | (uint32_t)bytes[4 * i + 1] << 16 | (uint32_t)bytes[4 * i + 2] << 8 |
-               bytes[4 * i + 3];
+        w[i] = qshm__big_endian(bytes + 4 * i);
     }
     for (int i = 16; i < 64; i++) {
         uint32_t s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3;
@@ -54,25 +55,5 @@ static void block(uint32_t h[8], const uint8_t *bytes)
 void qshm__sha256(const uint8_t *bytes, size_t size, uint8_t digest[32])
 {
     uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    size_t whole = size / 64 * 64;
-    for (size_t i = 0; i < whole; i += 64) {
-        block(h, bytes + i);
-    }
-    uint8_t tail[128] = {0};
-    size_t rest = size - whole;
-    if (rest > 0) {
-        memcpy(tail, bytes + whole, rest);
-    }
-    tail[rest] = 0x80;
-    size_t padded = rest < 56 ? 64 : 128;
-    uint64_t bits = (uint64_t)size * 8;
-    for (unsigned i = 0; i < 8; i++) {
-        tail[padded - 1 - i] = (uint8_t)(bits >> 8 * i);
-    }
-    for (size_t i = 0; i < padded; i += 64) {
-        block(h, tail + i);
-    }
-    for (unsigned i = 0; i < 32; i++) {
-        digest[i] = (uint8_t)(h[i / 4] >> (24 - 8 * (i % 4)));
-    }
+    qshm__digest(bytes, size, block, h, 8, digest);
 }
