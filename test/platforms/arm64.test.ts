@@ -17,8 +17,15 @@ import { EMULATOR, foreignRuntime, isFetched } from "./runtimes.ts";
 
 const execute = promisify(execFile);
 const LIBRARY = `${ROOT}c/build/arm64/library.so`;
-/** The protocols, and what they stand on; the rest differs in nothing that depends on the processor. */
-const CASES = ["lock_*", "bell_*", "change_*", "value_*", "semaphore_*", "liveness_*"];
+/**
+ * The protocols, and what they stand on; the rest differs in nothing that depends on the processor. One at a time, and
+ * without crowds of processes: emulation is slow, and who holds up others for a second is told of.
+ */
+const CASES = [
+  ...["lock_t*", "lock_u*", "lock_heir*", "lock_force*", "lock_accepted*", "lock_double*", "lock_woken*", "lock_waiters*"],
+  ...["bell_o*", "bell_r*", "bell_u*", "change_is*", "change_wakes*", "change_d*", "change_publisher*", "change_version*"],
+  ...["value_n*", "value_s*", "value_t*", "value_r*", "value_g*", "semaphore_t*", "semaphore_d*", "liveness_*"],
+];
 
 async function make(...args: string[]): Promise<string> {
   return (await execute("make", ["-s", "-C", `${ROOT}c`, ...args], { maxBuffer: 1 << 26 })).stdout;
@@ -28,7 +35,7 @@ describe.skipIf(SKIPS.arm64)(because("arm64", SKIPS.arm64), () => {
   beforeAll(() => make("abi-arm64"), 300_000);
 
   it("the C cases of the protocols pass under qemu-user", async () => {
-    expect(await make("-j2", "check-arm64", `CASES=${CASES.map((pattern) => `'${pattern}'`).join(" ")}`)).toMatch(/ 0 failed/);
+    expect(await make("-j2", "check-arm64", "QSHM_JOBS=1", `CASES=${CASES.map((pattern) => `'${pattern}'`).join(" ")}`)).toMatch(/ 0 failed/);
   }, 600_000);
 
   it("the library is loaded and used by a program of arm64", async () => {
