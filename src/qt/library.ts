@@ -18,8 +18,5 @@ export function library(): Group<"qt"> {
 /** What the library's results mean where it matters here. */
 export const TIMED_OUT = 0;
 export const DONE = 1;
-export const ARGUMENT = -2;
-export const NOT_FOUND = -5;
-export const RESOURCES = -15;
 export const DEADLOCK = -12;
-export const IN_USE = -14;
+export const RESOURCES = -15;

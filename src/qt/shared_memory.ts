@@ -524,9 +524,9 @@ export class QSharedMemory implements Disposable {
   writeStreamIfChanged(write: (stream: QDataStream) => void): boolean {
     const bytes = streamed(write);
     return this.#locked("writeStreamIfChanged", () => {
-      const isEqual = bytes.length <= this.size() && this.read(0, bytes.length).every((byte, i) => byte === bytes[i]);
-      if (!isEqual) this.write(bytes);
-      return !isEqual;
+      const isNew = bytes.length > this.size() || this.#segment!.refresh(bytes.slice());
+      if (isNew) this.write(bytes);
+      return isNew;
     });
   }
 
