@@ -14,25 +14,36 @@ const cases = execFileSync(RUNNER, ["--list"], { encoding: "utf8", env: ENV }).s
 
 /** Runs make; what it printed is shown when it fails. */
 async function make(target: string): Promise<string> {
-  const { stdout } = await execute("make", ["-s", "-C", `${ROOT}c`, target], { maxBuffer: 1 << 26 });
-  return stdout;
+  const args = ["-s", "-j2", "-C", `${ROOT}c`, target];
+  const failed = (error: { stdout: string }): never => {
+    throw new Error(`make ${target}:\n${error.stdout.split("\n").filter((line) => !line.startsWith("ok ")).join("\n")}`);
+  };
+  return (await execute("make", args, { maxBuffer: 1 << 26 }).catch(failed)).stdout;
+}
+
+/** What became of each case; all are run at once, several at a time. */
+async function runAll(): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await execute(RUNNER, [], { env: ENV, maxBuffer: 1 << 26 }).catch((error) => error as { stdout: string });
+  const results = stdout.matchAll(/^(ok|skip|not ok) ([\w-]+)(?::.*)?$(?:\n {4}.*$)*/gm);
+  return new Map([...results].map(([text, , name]) => [name!, text]));
 }
 
 describe("c", () => {
   it("has cases", () => expect(cases.length).toBeGreaterThan(50));
 
+  let results: ReturnType<typeof runAll> | undefined;
   for (const name of cases.filter((name) => !name.startsWith("torture_"))) {
     it(name, async ({ skip }) => {
-      const { stdout } = await execute(RUNNER, [name], { env: ENV, maxBuffer: 1 << 26 });
-      const skipped = /^skip \S+: (.*)$/m.exec(stdout);
+      const text = (await (results ??= runAll())).get(name);
+      const skipped = /^skip \S+: (.*)$/m.exec(text ?? "");
       if (skipped) skip(allowSkip(skipped[1]!));
-      expect(stdout).toMatch(new RegExp(`^ok ${name}`, "m"));
-    });
+      expect(text).toMatch(new RegExp(`^ok ${name}`));
+    }, 600_000);
   }
 
   it("all cases pass under the address and undefined-behaviour sanitizers", async () => {
     expect(await make("check-asan")).toMatch(/ 0 failed/);
-  });
+  }, 600_000);
 
   it("the cases with threads pass under the thread sanitizer", async () => {
     expect(await make("check-tsan")).toMatch(/ 0 failed/);
@@ -41,5 +52,5 @@ describe("c", () => {
   it("the models hold, and the one with a defect is refuted", async ({ skip }) => {
     const output = await make("model");
     if (output.startsWith("skipped")) skip(allowSkip(output.trim()));
-  });
+  }, 600_000);
 });

@@ -17,7 +17,9 @@ verify() {
         cd "$name"
         rm -f ./*.trail pan*
         spin "$@" -a "$here/$model.pml" > spin.txt
-        "${CC:-cc}" -O2 -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c
+        # A defect is found soon: there the compiler would take longer than the search.
+        [ "$expected" = right ] && optimise=-O2 || optimise=-O0
+        "${CC:-cc}" "$optimise" -w -DSAFETY -DVECTORSZ=2048 -o pan pan.c
         ./pan -m1000000 > out.txt
     )
     states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' "$name/out.txt")
