@@ -21,7 +21,7 @@ interface Program {
 function start(runtime: RuntimeName, program: string, ...parameters: string[]): Program {
   const { command, args } = commandOf(runtime, new URL(program, import.meta.url).pathname, parameters);
   const child = spawn(command, [...args], {
-    env: { ...process.env, QSHM_DIRECTORY: directory.path },
+    env: { ...process.env, QSHM_DIRECTORY: directory.path, TMPDIR: directory.path },
     stdio: ["pipe", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
@@ -119,6 +119,12 @@ await successor.line();
 report("It is killed (kill -9); the next one, in Deno", await successor.line(), "dealt with 60, 0 are left");
 await successor.end();
 await producer.end();
+const qtWriter = start("bun", "./qt_write.ts");
+report("Qt's shared memory; Bun", await qtWriter.line(), 'wrote the QString "Hello from Bun"');
+await qtWriter.kill();
+const qtReader = start("node", "./qt_read.ts");
+report("Bun is killed (kill -9); Node", await qtReader.line(), 'read "Hello from Bun"; a crash had left it: true');
+await qtReader.end();
 report("At the end", directory.entries().join() || "nothing is left", "nothing is left");
 
 process.exitCode = failed ? 1 : 0;

@@ -9,5 +9,5 @@ it("the demo exits 0, and every step came out as promised", async () => {
   const { stdout } = await promisify(execFile)(`${ROOT}node_modules/.bin/tsx`, [`${ROOT}test/demo/main.ts`]);
   const lines = stdout.trim().split("\n");
   expect(lines.filter((line) => !line.startsWith("ok "))).toEqual([]);
-  expect(lines.length).toBe(21);
+  expect(lines.length).toBe(23);
 });
