@@ -48,7 +48,7 @@ function fileOf(purpose: Purpose, key: string): string {
   return new TextDecoder().decode(path.subarray(0, length));
 }
 
-/** The files of a legacy key: any text, also with digits, spaces and characters beyond ASCII. `""`: none. */
+/** The files of a legacy key, which may have digits, spaces and characters beyond ASCII as well. `""`: none. */
 export function legacyKey(purpose: Purpose, key: unknown): NativeKey {
   if (typeof key !== "string") throw new TypeError(`Key must be a string: got ${describe(key)}`);
   if (key === "") return NO_KEY;

@@ -75,7 +75,7 @@ export class QSystemSemaphore implements Disposable {
   /**
    * Opens the semaphore of a key, or makes it; see `error`.
    *
-   * @param key A legacy key: any text. Of more than 200 letters no file can be made.
+   * @param key A legacy key: a text. Of more than 200 letters no file can be made.
    * @param initialValue Of one that has to be made, or with `Create` of any: 0 to 32767. Default: 0.
    * @param mode `QSystemSemaphore.Open` or `Create`.
    */
