@@ -110,6 +110,15 @@ static int await_value(const struct qshm__qt_semaphore *s)
     }
 }
 
+/* A set of another user's, who may have let everybody in, would leave it to that one who is let in here. Root may use all. */
+static int check_creator(int id)
+{
+    struct qshm__sysv_stat found;
+    uint32_t me = qshm__os_uid();
+    int r = me == 0 ? 0 : qshm__os_semaphore_stat(id, &found);
+    return me == 0 || r < 0 || found.creator == me ? r : -EACCES;
+}
+
 /* Opens or makes the set of the file as it is now: 1; 0 if it was removed meanwhile. */
 static int open_once(struct qshm__qt_semaphore *s, struct qshm__failure *failure)
 {
@@ -128,6 +137,7 @@ static int open_once(struct qshm__qt_semaphore *s, struct qshm__failure *failure
         r = qshm__os_semaphore_set(s->id, s->initial);
     } else if (r == -EEXIST) {
         r = qshm__os_semaphore_get(s->number, false, &s->id);
+        r = r == 0 ? check_creator(s->id) : r;
         r = r == 0 ? await_value(s) : r;
     }
     int32_t number;

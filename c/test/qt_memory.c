@@ -681,6 +681,23 @@ CASE(qt_memory_whose_lock_is_of_another_user)
     qt_is_clean();
 }
 
+/* The same where that one has let everybody in: it could hold the lock, or remove it, at will. */
+CASE(qt_memory_whose_lock_of_another_user_is_open_to_all)
+{
+    share_with(SOMEBODY);
+    qt_place();
+    qt_touch("sem");
+    EQ(chmod(path_of("sem"), 0666), 0);
+    int id = semget(qt_number("sem"), 1, IPC_CREAT | IPC_EXCL | 0666);
+    GE(id, 0);
+    EQ(semctl(id, 0, SETVAL, 1), 0);
+    uint32_t uid = SOMEBODY;
+    EQ(wait_exit(spawn(use_as_user, &uid)), 0);
+    EQ(qt_value(), 1);
+    CHECK(exists("sem"));
+    EQ(semctl(id, 0, IPC_RMID), 0);
+}
+
 /* The number that our file will get by chance is that of somebody else's segment. The files are the next ones of a file system
  * of the case's own, which counts them. */
 CASE(qt_memory_with_a_number_by_chance)
